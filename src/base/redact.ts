@@ -1,0 +1,84 @@
+/** Keeps secrets out of traces, logs and messages (the lesson of GHSA-5jhf-2qmf-m8c5). */
+
+const HIDDEN = 'REDACTED';
+
+const SECRET_HEADERS = new Set([
+  'authorization',
+  'proxy-authorization',
+  'cookie',
+  'set-cookie',
+  'x-registry-auth',
+  'x-amz-security-token',
+  'x-ms-authorization-auxiliary',
+]);
+const URL_HEADERS = new Set(['location', 'referer', 'link', 'content-location']);
+
+/** Query values that say what was asked, never who asks: the only ones a trace may show. */
+const PUBLIC_QUERY = new Set([
+  'n',
+  'last',
+  'service',
+  'scope',
+  'digest',
+  'mount',
+  'from',
+  'ns',
+  'artifactType',
+]);
+
+/**
+ * A URL fit for a log: user info is dropped and every query value is hidden but the few that the
+ * distribution spec defines (signed URLs and upload states are secrets). Text that is no URL is hidden whole.
+ */
+export function redactUrl(url: URL | string): string {
+  let parsed: URL;
+  try {
+    parsed = new URL(url);
+  } catch {
+    const text = String(url);
+    const query = text.indexOf('?');
+    return query === -1 ? text : `${text.slice(0, query)}?${HIDDEN}`;
+  }
+  parsed.username = '';
+  parsed.password = '';
+  parsed.hash = '';
+  const shown = [...parsed.searchParams].map(([name, value]) =>
+    PUBLIC_QUERY.has(name) ? `${name}=${value}` : `${name}=${HIDDEN}`,
+  );
+  parsed.search = '';
+  return shown.length > 0 ? `${parsed.href}?${shown.join('&')}` : parsed.href;
+}
+
+/** A copy of the headers fit for a log. */
+export function redactHeaders(
+  headers: Readonly<Record<string, string | readonly string[] | undefined>>,
+): Record<string, string> {
+  const shown: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined) continue;
+    const key = name.toLowerCase();
+    if (SECRET_HEADERS.has(key)) shown[key] = HIDDEN;
+    else if (URL_HEADERS.has(key))
+      shown[key] = [value]
+        .flat()
+        .map((one) => redactUrl(one))
+        .join(', ');
+    else shown[key] = [value].flat().join(', ');
+  }
+  return shown;
+}
+
+/**
+ * Takes secrets out of text that another side wrote and that we are about to repeat: bearer and basic
+ * credentials, JSON web tokens, `password=` and `token=` values, user info and queries of URLs.
+ */
+export function redactText(text: string): string {
+  return text
+    .replaceAll(/\b(bearer|basic)\s+[\w.~+/=-]{6,}/gi, `$1 ${HIDDEN}`)
+    .replaceAll(/\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, HIDDEN)
+    .replaceAll(
+      /(["']?\b(?:password|passwd|secret|token|access_token|refresh_token|identitytoken|sig|signature|x-amz-[\w-]+)["']?\s*[=:]\s*["']?)[^\s"'&,;}]+/gi,
+      `$1${HIDDEN}`,
+    )
+    .replaceAll(/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@]+@/gi, `$1${HIDDEN}@`);
+}
