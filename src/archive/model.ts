@@ -16,6 +16,11 @@ export interface LayerSource {
   readonly compression: LayerCompression;
   /** Length of the stored bytes. */
   readonly size: number;
+  /**
+   * Says which stored bytes these are on this machine, and changes when they do: what a cache may
+   * remember them by. Absent when they lie in a temporary file.
+   */
+  readonly identity?: string;
   /** The stored bytes. */
   open(): Readable;
 }
@@ -37,7 +42,10 @@ export interface OciContent {
 export interface ArchiveImage {
   /** Position in the archive, from 0: `@N`. */
   readonly index: number;
-  /** Names stored with it, exactly as written: `alpine:3`, `localhost:5000/team/app:1`, or just `latest` (a bare OCI ref.name). */
+  /**
+   * Names stored with it, exactly as written: `alpine:3`, `localhost:5000/team/app:1`, or just `latest`
+   * (a bare OCI ref.name). Of names that mean the same reference only one is kept.
+   */
   readonly names: readonly string[];
   readonly content: DockerContent | OciContent;
 }
@@ -51,7 +59,10 @@ export interface Archive {
   /** Packing of the whole file. */
   readonly outerCompression: LayerCompression;
   readonly images: readonly ArchiveImage[];
-  /** A blob of the archive's OCI part; undefined when it is not there (sparse archives of `docker save`). */
+  /**
+   * A blob of the archive's OCI part; undefined when it is not there (sparse archives of `docker save`).
+   * Throws ARCHIVE_INVALID when it is a link that leads out of the archive or runs in a circle.
+   */
   blob(digest: Digest): BlobSource | undefined;
   close(): Promise<void>;
 }

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /**
  * Writes a file so that a reader sees the old content or the new, never a part: a temporary file of our
- * own name in the same folder, flushed, then renamed. Missing folders are made (0700).
+ * own name in the same folder, flushed, then renamed. Missing folders are made (0700). A link is followed,
+ * so that a linked settings file stays one. What is no file (`/dev/stdout`, a pipe) is written to and
+ * not replaced.
  *
  * @param mode permission bits of the new file, set before the first byte is written
  */
@@ -13,7 +15,13 @@ export async function writeFileAtomically(
   content: string | Uint8Array,
   mode = 0o644,
 ): Promise<void> {
-  const folder = dirname(path);
+  const target = await realpath(path).catch(() => path);
+  const present = await stat(target).catch(() => undefined);
+  if (present && !present.isFile() && !present.isDirectory()) {
+    await writeFile(target, content);
+    return;
+  }
+  const folder = dirname(target);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const temporary = join(folder, `.regops-${process.pid}-${randomBytes(6).toString('hex')}.tmp`);
   try {
@@ -25,7 +33,7 @@ export async function writeFileAtomically(
     } finally {
       await file.close();
     }
-    await rename(temporary, path);
+    await rename(temporary, target);
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;

@@ -1,5 +1,5 @@
 import pLimit from 'p-limit';
-import { throwIfAborted } from './errors.ts';
+import { abortReason, throwIfAborted } from './errors.ts';
 
 /**
  * Runs `work` over the items, at most `limit` at once, and gives the results in the items' order.
@@ -35,14 +35,42 @@ export async function mapConcurrently<T, R>(
   return settled.map((outcome) => (outcome as PromiseFulfilledResult<R>).value);
 }
 
-/** Lets callers that ask for the same key at the same time share one piece of work; nothing is kept after it ends. */
+/**
+ * Lets callers that ask for the same key at the same time share one piece of work; nothing is kept after it
+ * ends. A caller whose signal aborts leaves at once; the work's own signal aborts when the last has left.
+ */
 export class SingleFlight<K, V> {
-  readonly #flights = new Map<K, Promise<V>>();
+  readonly #flights = new Map<K, { result: Promise<V>; waiting: number; readonly ending: AbortController }>();
 
-  run(key: K, work: () => Promise<V>): Promise<V> {
-    const running = this.#flights.get(key);
-    if (running) return running;
-    const flight = work().finally(() => this.#flights.delete(key));
+  async run(key: K, work: (signal: AbortSignal) => Promise<V>, signal?: AbortSignal): Promise<V> {
+    throwIfAborted(signal);
+    const flight = this.#flights.get(key) ?? this.#start(key, work);
+    flight.waiting++;
+    let onAbort = (): void => {};
+    try {
+      return await new Promise<V>((resolve, reject) => {
+        onAbort = () => reject(abortReason(signal as AbortSignal));
+        signal?.addEventListener('abort', onAbort, { once: true });
+        flight.result.then(resolve, reject);
+      });
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+      flight.waiting--;
+      if (flight.waiting === 0 && this.#flights.get(key) === flight) {
+        // Who comes now must not join work that is being called off.
+        this.#flights.delete(key);
+        flight.ending.abort(signal?.reason);
+      }
+    }
+  }
+
+  #start(key: K, work: (signal: AbortSignal) => Promise<V>) {
+    const ending = new AbortController();
+    const flight = { ending, waiting: 0, result: work(ending.signal) };
+    const end = (): void => {
+      if (this.#flights.get(key) === flight) this.#flights.delete(key);
+    };
+    flight.result.then(end, end);
     this.#flights.set(key, flight);
     return flight;
   }

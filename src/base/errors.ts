@@ -22,6 +22,7 @@ export const ERROR_KINDS = {
   MANIFEST_NOT_FOUND: 'missing',
   BLOB_NOT_FOUND: 'missing',
   REPOSITORY_NOT_FOUND: 'missing',
+  SETTING_NOT_FOUND: 'missing',
   // unreachable
   CONNECTION_FAILED: 'unreachable',
   NAME_NOT_RESOLVED: 'unreachable',
@@ -48,7 +49,6 @@ export const ERROR_KINDS = {
   CREDENTIALS_INVALID: 'config',
   CREDENTIAL_HELPER_FAILED: 'config',
   TLS_CONFIG_INVALID: 'config',
-  ENVIRONMENT_UNSUPPORTED: 'config',
   // local input and output
   OUTPUT_FAILED: 'cannot-write',
   IO_FAILED: 'io',
@@ -120,6 +120,15 @@ export function isRegopsError(value: unknown, code?: ErrorCode): value is Regops
   );
 }
 
+/** Anything that was thrown, as a RegopsError: what no room has explained is a bug of ours. */
+export function asRegopsError(thrown: unknown): RegopsError {
+  if (isRegopsError(thrown)) return thrown;
+  return new RegopsError('BUG', `unexpected: ${messageOf(thrown)}`, {
+    cause: thrown,
+    hints: ['This is a bug in regops. Please report it with what -v shows.'],
+  });
+}
+
 /** The message of anything that was thrown, on one line. */
 export function messageOf(thrown: unknown): string {
   const text = thrown instanceof Error ? thrown.message || thrown.name : String(thrown);
@@ -145,7 +154,7 @@ export function abortReason(signal: AbortSignal): RegopsError {
 export function systemCode(thrown: unknown): string | undefined {
   for (let error = thrown, depth = 0; error instanceof Error && depth < 8; error = error.cause, depth++) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (typeof code === 'string') return code;
+    if (typeof code === 'string' && !isRegopsError(error)) return code;
     if (error instanceof AggregateError) {
       for (const inner of error.errors) {
         const found = systemCode(inner);

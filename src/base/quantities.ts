@@ -23,14 +23,20 @@ const SIZE_UNITS: Readonly<Record<string, number>> = {
 const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1e3, m: 6e4, h: 3.6e6, d: 8.64e7 };
 
 function usage(what: string, text: string, examples: string): RegopsError {
-  return new RegopsError('USAGE', `invalid ${what} '${text}'`, { hints: [`Write it like ${examples}.`] });
+  return new RegopsError('USAGE', `invalid ${what} '${text.slice(0, 100)}'`, {
+    hints: [`Write it like ${examples}.`],
+  });
+}
+
+/** The number a size stands for, not rounded; NaN when it is none. */
+function amountOf(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim());
+  return Number(match?.[1]) * (SIZE_UNITS[match?.[2]?.toLowerCase() ?? 'none'] ?? Number.NaN);
 }
 
 /** Bytes of `512`, `5MB` (decimal) or `64MiB` (binary). Throws USAGE on anything else. */
 export function parseSize(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim());
-  const unit = SIZE_UNITS[match?.[2]?.toLowerCase() ?? 'none'];
-  const bytes = match && unit !== undefined ? Math.round(Number(match[1]) * unit) : Number.NaN;
+  const bytes = Math.round(amountOf(text));
   if (!Number.isSafeInteger(bytes)) throw usage('size', text, '512, 5MB or 64MiB');
   return bytes;
 }
@@ -38,23 +44,25 @@ export function parseSize(text: string): number {
 /** Milliseconds of `30s`, `5m`, `1h`, `1h30m`, `250ms`, `14d`; a bare number is seconds. Throws USAGE on anything else. */
 export function parseDuration(text: string): number {
   const trimmed = text.trim();
-  if (/^\d+(\.\d+)?$/.test(trimmed)) return Math.round(Number(trimmed) * 1000);
-  if (!/^(\d+(\.\d+)?(ms|s|m|h|d))+$/.test(trimmed)) throw usage('duration', text, '30s, 5m or 1h30m');
+  const written = /^\d+(\.\d+)?$/.test(trimmed) ? `${trimmed}s` : trimmed;
+  if (!/^(\d+(\.\d+)?(ms|s|m|h|d))+$/.test(written)) throw usage('duration', text, '30s, 5m or 1h30m');
   let total = 0;
-  for (const [, amount, unit] of trimmed.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g)) {
+  for (const [, amount, unit] of written.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g)) {
     total += Number(amount) * (DURATION_UNITS[unit ?? ''] ?? Number.NaN);
   }
-  if (!Number.isSafeInteger(Math.round(total))) throw usage('duration', text, '30s, 5m or 1h30m');
-  return Math.round(total);
+  const ms = Math.round(total);
+  if (!Number.isSafeInteger(ms)) throw usage('duration', text, '30s, 5m or 1h30m');
+  return ms;
 }
 
-/** A rate per second: `200/s` counts, `10MiB/s` bytes, `30/m` per minute. Throws USAGE on anything else. */
+/**
+ * A rate per second: `200/s` counts, `10MiB/s` bytes, `30/m` per minute, `0.5/s` one every two seconds.
+ * Throws USAGE on anything else.
+ */
 export function parseRate(text: string): number {
   const match = /^(.+)\/(s|m|h)$/.exec(text.trim());
-  if (!match?.[1]) throw usage('rate', text, '200/s or 10MiB/s');
-  const perUnit = parseSize(match[1]);
-  const rate = perUnit / ((DURATION_UNITS[match[2] ?? 's'] ?? 1000) / 1000);
-  if (rate <= 0) throw usage('rate', text, '200/s or 10MiB/s');
+  const rate = amountOf(match?.[1] ?? '') / ((DURATION_UNITS[match?.[2] ?? 's'] ?? 1000) / 1000);
+  if (!(rate > 0 && rate <= Number.MAX_SAFE_INTEGER)) throw usage('rate', text, '200/s or 10MiB/s');
   return rate;
 }
 
@@ -63,7 +71,7 @@ export function formatBytes(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
   let value = bytes;
   let unit = 0;
-  while (Math.abs(value) >= 1024 && unit < units.length - 1) {
+  while (Math.round(Math.abs(value)) >= 1024 && unit < units.length - 1) {
     value /= 1024;
     unit++;
   }
@@ -81,4 +89,9 @@ export function formatDuration(ms: number): string {
   const minutes = Math.floor(seconds / 60);
   if (minutes < 1440) return `${Math.floor(minutes / 60)}h${pad(minutes % 60)}m`;
   return `${Math.floor(minutes / 1440)}d${pad(Math.floor(minutes / 60) % 24)}h`;
+}
+
+/** `1 tag`, `0 tags`, `5 repositories`: a number with its noun. */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
 }

@@ -11,6 +11,8 @@ const SECRET_HEADERS = new Set([
   'x-amz-security-token',
   'x-ms-authorization-auxiliary',
 ]);
+/** Headers of somebody's own making (docker's `HttpHeaders`, GitLab's PRIVATE-TOKEN) that name what they carry. */
+const SECRET_HEADER_NAME = /token|secret|passw|api-?key|credential/;
 const URL_HEADERS = new Set(['location', 'referer', 'link', 'content-location']);
 
 /** Query values that say what was asked, never who asks: the only ones a trace may show. */
@@ -28,7 +30,8 @@ const PUBLIC_QUERY = new Set([
 
 /**
  * A URL fit for a log: user info is dropped and every query value is hidden but the few that the
- * distribution spec defines (signed URLs and upload states are secrets). Text that is no URL is hidden whole.
+ * distribution spec defines (signed URLs and upload states are secrets). Text that is no absolute URL
+ * loses its query and fragment whole.
  */
 export function redactUrl(url: URL | string): string {
   let parsed: URL;
@@ -36,8 +39,8 @@ export function redactUrl(url: URL | string): string {
     parsed = new URL(url);
   } catch {
     const text = String(url);
-    const query = text.indexOf('?');
-    return query === -1 ? text : `${text.slice(0, query)}?${HIDDEN}`;
+    const query = text.search(/[?#]/);
+    return redactText(query === -1 ? text : `${text.slice(0, query)}?${HIDDEN}`);
   }
   parsed.username = '';
   parsed.password = '';
@@ -57,7 +60,7 @@ export function redactHeaders(
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined) continue;
     const key = name.toLowerCase();
-    if (SECRET_HEADERS.has(key)) shown[key] = HIDDEN;
+    if (SECRET_HEADERS.has(key) || SECRET_HEADER_NAME.test(key)) shown[key] = HIDDEN;
     else if (URL_HEADERS.has(key))
       shown[key] = [value]
         .flat()
@@ -68,17 +71,21 @@ export function redactHeaders(
   return shown;
 }
 
+/** A name that says that a secret follows: `password`, `client_secret`, `X-Amz-Signature`, docker's quoted `auth`. */
+const SECRET_NAME = String.raw`\b(?:[\w-]{0,40}?(?:password|passwd|secret|token|signature|api[_-]?key|credential|sig)|(?<=["'])auth)`;
+/** A value up to its closing quote, or up to what ends an unquoted one. */
+const SECRET_VALUE = String.raw`(?:(")(?:[^"\\]|\\.)*|(')[^']*|[^\s"'&,;}]+)`;
+const NAMED_SECRET = new RegExp(String.raw`(${SECRET_NAME}["']?\s*[=:]\s*)${SECRET_VALUE}`, 'gi');
+
 /**
  * Takes secrets out of text that another side wrote and that we are about to repeat: bearer and basic
- * credentials, JSON web tokens, `password=` and `token=` values, user info and queries of URLs.
+ * credentials, JSON web tokens, `password=` and `token=` values, user info of URLs. Time grows with the
+ * length alone: no pattern may start a second long walk where a first one ended.
  */
 export function redactText(text: string): string {
   return text
     .replaceAll(/\b(bearer|basic)\s+[\w.~+/=-]{6,}/gi, `$1 ${HIDDEN}`)
-    .replaceAll(/\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, HIDDEN)
-    .replaceAll(
-      /(["']?\b(?:password|passwd|secret|token|access_token|refresh_token|identitytoken|sig|signature|x-amz-[\w-]+)["']?\s*[=:]\s*["']?)[^\s"'&,;}]+/gi,
-      `$1${HIDDEN}`,
-    )
-    .replaceAll(/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@]+@/gi, `$1${HIDDEN}@`);
+    .replaceAll(/(?<![\w-])eyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, HIDDEN)
+    .replaceAll(NAMED_SECRET, `$1$2$3${HIDDEN}`)
+    .replaceAll(/:\/\/[^\s/@]+@/g, `://${HIDDEN}@`);
 }

@@ -36,6 +36,8 @@ export interface HttpRequest {
    * credentials, no registry headers, no client certificate, ever again on this path.
    */
   readonly foreign?: boolean;
+  /** How long the answer may take to begin, when longer than usual (a registry that stores a large blob); in milliseconds. */
+  readonly timeoutMs?: number;
 }
 
 /** The answer; `body` must be read to its end or given to `discardBody`. */
@@ -64,4 +66,14 @@ export function compose(middlewares: readonly Middleware[], last: Send): Send {
 export function headerOf(response: Pick<HttpResponse, 'headers'>, name: string): string | undefined {
   const value = response.headers[name];
   return Array.isArray(value) ? value[0] : value;
+}
+
+/** False when nothing can follow the head (RFC 9112 6.3): such a body need not be read. */
+export function mayHaveBody(method: Method, response: Pick<HttpResponse, 'status' | 'headers'>): boolean {
+  return (
+    method !== 'HEAD' &&
+    response.status !== 204 &&
+    response.status !== 304 &&
+    headerOf(response, 'content-length') !== '0'
+  );
 }

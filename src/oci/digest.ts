@@ -78,26 +78,47 @@ export class Digester {
 /**
  * A pass-through stream that fails with DIGEST_MISMATCH or SIZE_MISMATCH unless exactly the expected
  * bytes went through it (CVE-2025-24882: a pinned digest that nobody compared). It never passes on more
- * than the expected size.
+ * than the expected size, and with a size the last bytes only when the digest is right: a request whose
+ * body it is never comes to its end with wrong content.
  *
  * @param what names the blob in the error
+ * @param onBytes told of every chunk that passed
  */
-export function verifyingStream(expected: { digest: Digest; size?: number }, what: string): Transform {
-  const digester = new Digester(digestParts(expected.digest).algorithm);
+export function verifyingStream(
+  expected: { readonly digest: Digest; readonly size?: number },
+  what: string,
+  onBytes?: (bytes: number) => void,
+): Transform {
+  const { digest, size } = expected;
+  const digester = new Digester(digestParts(digest).algorithm);
+  let checked = false;
+  const wrongDigest = (): RegopsError | null => {
+    if (checked) return null;
+    checked = true;
+    const actual = digester.digest();
+    return actual === digest ? null : digestMismatch(what, digest, actual);
+  };
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
-      digester.update(chunk);
-      if (expected.size !== undefined && digester.size > expected.size) {
-        done(sizeMismatch(what, expected.size, `more than ${expected.size}`));
-      } else done(null, chunk);
-    },
-    flush(done) {
-      if (expected.size !== undefined && digester.size !== expected.size) {
-        done(sizeMismatch(what, expected.size, String(digester.size)));
+      if (size !== undefined && digester.size + chunk.length > size) {
+        done(sizeMismatch(what, size, `more than ${size}`));
         return;
       }
-      const actual = digester.digest();
-      done(actual === expected.digest ? null : digestMismatch(what, expected.digest, actual));
+      if (chunk.length > 0) digester.update(chunk);
+      const wrong = digester.size === size ? wrongDigest() : null;
+      if (wrong) {
+        done(wrong);
+        return;
+      }
+      onBytes?.(chunk.length);
+      done(null, chunk);
+    },
+    flush(done) {
+      done(
+        size !== undefined && digester.size !== size
+          ? sizeMismatch(what, size, String(digester.size))
+          : wrongDigest(),
+      );
     },
   });
 }

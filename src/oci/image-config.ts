@@ -3,6 +3,7 @@ import { messageOf, RegopsError } from '../base/index.ts';
 import { digestSchema } from './descriptor.ts';
 import { LIMITS } from './limits.ts';
 import { describeIssue } from './manifest.ts';
+import type { Platform } from './platform.ts';
 
 /** The parts of an image configuration (OCI image spec, config.md) that regops reads; the rest passes by. */
 const imageConfigSchema = z.object({
@@ -42,8 +43,16 @@ const imageConfigSchema = z.object({
 
 export type ImageConfig = Readonly<z.infer<typeof imageConfigSchema>>;
 
-/** Reads an image configuration. Throws MANIFEST_INVALID; `what` names it there. */
+/** The platform an image configuration says it is for; undefined when it does not say. */
+export function platformOfConfig({ os, architecture, variant }: ImageConfig): Platform | undefined {
+  return os && architecture ? { os, architecture, ...(variant ? { variant } : {}) } : undefined;
+}
+
+/** Reads an image configuration. Throws MANIFEST_TOO_LARGE or MANIFEST_INVALID; `what` names it there. */
 export function parseImageConfig(bytes: Uint8Array, what = 'image configuration'): ImageConfig {
+  if (bytes.length > LIMITS.configBytes) {
+    throw new RegopsError('MANIFEST_TOO_LARGE', `${what}: larger than ${LIMITS.configBytes} bytes`);
+  }
   let document: unknown;
   try {
     document = JSON.parse(Buffer.from(bytes).toString('utf8'));

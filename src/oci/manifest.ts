@@ -115,7 +115,8 @@ function decideMediaType(
 ): string {
   const own = typeof document['mediaType'] === 'string' ? document['mediaType'] : undefined;
   const header = contentType === undefined ? undefined : bareMediaType(contentType);
-  if (document['schemaVersion'] === 1 || SCHEMA1_MEDIA_TYPES.includes(own ?? header ?? '')) {
+  const schema1 = [own, header].some((type) => type !== undefined && SCHEMA1_MEDIA_TYPES.includes(type));
+  if (document['schemaVersion'] === 1 || schema1) {
     throw invalid(what, 'a Docker schema 1 manifest, which regops does not read', [
       'Push the image again with a current client.',
     ]);
@@ -145,13 +146,14 @@ function refuseTypeConfusion(document: Record<string, unknown>, kind: 'image' | 
   if (found) throw invalid(what, `an ${kind} must not have the field '${found}'`);
 }
 
+/** @param why may quote the document, which may quote megabytes: it is cut */
 function invalid(what: string, why: string, hints: readonly string[] = []): RegopsError {
-  return new RegopsError('MANIFEST_INVALID', `${what}: ${why}`, { hints });
+  return new RegopsError('MANIFEST_INVALID', `${what}: ${why.slice(0, 300)}`, { hints });
 }
 
-/** The first thing zod found wrong, with its place. */
+/** The first thing zod found wrong, with its place (cut: a place may be a key of any length). */
 export function describeIssue(error: z.ZodError): string {
   const issue = error.issues[0];
   if (!issue) return 'not what was expected';
-  return issue.path.length > 0 ? `${issue.path.join('.')}: ${issue.message}` : issue.message;
+  return issue.path.length > 0 ? `${issue.path.join('.').slice(0, 200)}: ${issue.message}` : issue.message;
 }

@@ -1,4 +1,4 @@
-import { arch } from 'node:os';
+import { arch, endianness } from 'node:os';
 import { z } from 'zod';
 import { RegopsError } from '../base/index.ts';
 
@@ -13,17 +13,18 @@ export const platformSchema = z.object({
 
 export type Platform = Readonly<z.infer<typeof platformSchema>>;
 
-const ARCHITECTURES: Readonly<Record<string, string>> = {
-  x86_64: 'amd64',
-  'x86-64': 'amd64',
-  x64: 'amd64',
-  aarch64: 'arm64',
-  armhf: 'arm',
-  armel: 'arm',
-  i386: '386',
-  i686: '386',
-  ia32: '386',
-};
+/** A map, not an object: an index may name an architecture `constructor`. */
+const ARCHITECTURES: ReadonlyMap<string, string> = new Map([
+  ['x86_64', 'amd64'],
+  ['x86-64', 'amd64'],
+  ['x64', 'amd64'],
+  ['aarch64', 'arm64'],
+  ['armhf', 'arm'],
+  ['armel', 'arm'],
+  ['i386', '386'],
+  ['i686', '386'],
+  ['ia32', '386'],
+]);
 
 /**
  * Reads `os/arch[/variant]`, as docker and containerd write it; common other names of an architecture
@@ -35,7 +36,7 @@ export function parsePlatform(text: string): Platform {
   const wellFormed =
     parts.length >= 2 && parts.length <= 3 && parts.every((part) => /^[a-z0-9_.-]+$/.test(part));
   if (!wellFormed || !os || !architecture) {
-    throw new RegopsError('USAGE', `invalid platform '${text}'`, {
+    throw new RegopsError('USAGE', `invalid platform '${text.slice(0, 100)}'`, {
       hints: ['Write it as os/arch or os/arch/variant, like linux/amd64 or linux/arm/v7.'],
     });
   }
@@ -50,7 +51,9 @@ export function formatPlatform(platform: Platform): string {
 
 /** The platform containers of this machine use: Linux, whatever the host is. */
 export function hostPlatform(): Platform {
-  return normalise({ os: 'linux', architecture: arch() });
+  // Node says ppc64 for both byte orders; images know the little one by a name of its own.
+  const architecture = arch() === 'ppc64' && endianness() === 'LE' ? 'ppc64le' : arch();
+  return normalise({ os: 'linux', architecture });
 }
 
 /**
@@ -70,7 +73,7 @@ export function platformMatches(wanted: Platform, candidate: Platform): boolean 
 }
 
 function normalise(platform: Platform): Platform {
-  const architecture = ARCHITECTURES[platform.architecture] ?? platform.architecture;
+  const architecture = ARCHITECTURES.get(platform.architecture) ?? platform.architecture;
   const { variant, ...rest } = platform;
   const redundant =
     !variant ||

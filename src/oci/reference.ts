@@ -27,7 +27,9 @@ const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 const LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?';
 const HOST = new RegExp(`^(?:${LABEL}(?:\\.${LABEL})*|\\[[0-9A-Fa-f:]+\\])$`);
 const PORT = /^[0-9]+$/;
+const IMAGE_ID = /^[0-9a-f]{64}$/;
 const DIGEST_SHAPE = /^[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9A-Fa-f]{32,}$/;
+const DOMAIN_HINT = 'Write host or host:port, like registry.example.com:5000.';
 
 /** True when the text may be a tag. */
 export function isTag(text: string): boolean {
@@ -69,10 +71,7 @@ export function parseRepository(text: string): string {
 
 /** Checks `host[:port]` and gives it as it was written. Throws REFERENCE_INVALID. */
 export function parseDomain(text: string): string {
-  const { host, port } = splitPort(text);
-  if (!HOST.test(host) || (port !== undefined && !validPort(port))) {
-    throw invalid(text, 'not a registry host', 'Write host or host:port, like registry.example.com:5000.');
-  }
+  if (!isDomain(text)) throw invalid(withoutUserInfo(text), 'not a registry host', DOMAIN_HINT);
   return text;
 }
 
@@ -88,11 +87,11 @@ export function parseReference(text: string): Reference {
       'Leave out http:// or https://; use --plain-http or --registry-url.',
     );
   }
-  if (/^[0-9a-f]{64}$/.test(text)) {
+  if (IMAGE_ID.test(text)) {
     throw invalid(text, 'this is an image ID, not a name', 'Name the repository: REPOSITORY@sha256:…');
   }
   const { domain, rest } = splitDomain(text);
-  return { ...parseRemainder(rest, domain, text) };
+  return parseRemainder(rest, domain, text);
 }
 
 /** `domain/repository[:tag][@digest]`, complete. */
@@ -107,16 +106,14 @@ export function formatInRegistry(reference: Omit<Reference, 'domain'>): string {
   return `${reference.repository}${tag}${digest}`;
 }
 
-/** As docker shows it: `alpine:3` for docker.io/library/alpine:3. */
+/** As docker shows it: `alpine:3` for docker.io/library/alpine:3. What is shown can be read back. */
 export function familiarReference(reference: Reference): string {
   if (reference.domain !== DEFAULT_DOMAIN) return formatReference(reference);
-  const repository = reference.repository.startsWith(`${OFFICIAL_NAMESPACE}/`)
-    ? reference.repository.slice(OFFICIAL_NAMESPACE.length + 1)
-    : reference.repository;
-  // A name whose first part reads as a domain is only unambiguous in full.
-  const short =
-    repository.includes('/') || repository === reference.repository ? reference.repository : repository;
-  return formatInRegistry({ ...reference, repository: short });
+  const [first = '', second = '', ...more] = reference.repository.split('/');
+  const official = first === OFFICIAL_NAMESPACE && second !== '' && more.length === 0;
+  const short = formatInRegistry(official ? { ...reference, repository: second } : reference);
+  // docker.io/foo.bar/app would become a registry foo.bar, and 64 hexadecimal digits an image ID.
+  return (official ? IMAGE_ID.test(short) : readsAsDomain(first)) ? formatReference(reference) : short;
 }
 
 /** The reference with `latest` when it has neither tag nor digest. */
@@ -139,27 +136,27 @@ export function apiHost(domain: string): string {
 function splitDomain(text: string): { domain: string; rest: string } {
   const slash = text.indexOf('/');
   const first = slash === -1 ? '' : text.slice(0, slash);
-  const isDomain = first === 'localhost' || /[.:]/.test(first) || first.toLowerCase() !== first;
-  if (slash === -1 || !isDomain) {
+  if (slash === -1 || !readsAsDomain(first)) {
     return { domain: DEFAULT_DOMAIN, rest: officialPath(text) };
   }
-  const domain = parseDomainOf(first, text);
+  if (!isDomain(first)) {
+    throw invalid(text, `'${shown(withoutUserInfo(first))}' is not a registry host`, DOMAIN_HINT);
+  }
   const rest = text.slice(slash + 1);
-  return domain === DEFAULT_DOMAIN || domain === 'index.docker.io'
+  return first === DEFAULT_DOMAIN || first === 'index.docker.io'
     ? { domain: DEFAULT_DOMAIN, rest: officialPath(rest) }
-    : { domain, rest };
+    : { domain: first, rest };
 }
 
-function parseDomainOf(first: string, text: string): string {
-  try {
-    return parseDomain(first);
-  } catch {
-    throw invalid(
-      text,
-      `'${first}' is not a registry host`,
-      'Write host or host:port, like registry.example.com:5000.',
-    );
-  }
+/** True when the text names its registry, so that no default is needed. */
+export function namesDomain(text: string): boolean {
+  const slash = text.indexOf('/');
+  return slash !== -1 && readsAsDomain(text.slice(0, slash));
+}
+
+/** Whether what stands before the first slash is a registry and not the first part of a path. */
+function readsAsDomain(first: string): boolean {
+  return first === 'localhost' || /[.:]/.test(first) || first.toLowerCase() !== first;
 }
 
 function officialPath(rest: string): string {
@@ -180,18 +177,18 @@ function parseRemainder(rest: string, domain: string, text: string): Reference {
   if (!PATH.test(repository)) {
     const lower = repository.toLowerCase();
     throw PATH.test(lower)
-      ? invalid(text, 'a repository must be lowercase', `Did you mean ${text.replace(repository, lower)}?`)
+      ? invalid(text, 'a repository must be lowercase', `Did you mean the repository ${lower}?`)
       : invalid(
           text,
           'not a repository',
           'Write REPOSITORY[:TAG][@DIGEST], like registry.example.com/team/app:1.0.',
         );
   }
-  if (tag !== undefined && !TAG.test(tag)) throw invalid(text, `'${tag}' is not a tag`);
+  if (tag !== undefined && !TAG.test(tag)) throw invalid(text, `'${shown(tag)}' is not a tag`);
   if (digest !== undefined && !isDigest(digest)) {
     throw DIGEST_SHAPE.test(digest)
       ? invalid(text, 'unsupported digest algorithm or wrong digest length')
-      : invalid(text, `'${digest}' is not a digest`, 'A digest is sha256: and 64 hexadecimal digits.');
+      : invalid(text, `'${shown(digest)}' is not a digest`, 'A digest is sha256: and 64 hexadecimal digits.');
   }
   return {
     domain,
@@ -207,13 +204,31 @@ function splitPort(text: string): { host: string; port?: string } {
   return { host: text.slice(0, colon), port: text.slice(colon + 1) };
 }
 
-/** The grammar allows any digits; a connection needs 1 to 65535. */
-function validPort(port: string): boolean {
-  return PORT.test(port) && Number(port) >= 1 && Number(port) <= 65_535;
+/**
+ * True when the text may be a registry's `host[:port]`. The grammar is wider than what can be connected to:
+ * it takes port 75050, the address 1.2.3.456 and `[abc]` too. Such a host is refused here, where the user
+ * still sees the reference it came from.
+ */
+export function isDomain(text: string): boolean {
+  const { host, port } = splitPort(text);
+  const portFits = port === undefined || (PORT.test(port) && Number(port) >= 1 && Number(port) <= 65_535);
+  return portFits && HOST.test(host) && URL.canParse(`http://${text}/`);
+}
+
+function withoutUserInfo(text: string): string {
+  return text.slice(text.lastIndexOf('@') + 1);
+}
+
+/** A part of what was written, fit for a message: short, and without the credentials of a pasted URL. */
+function shown(text: string): string {
+  return text
+    .replace(/:\/\/[^/]*@/, '://')
+    .replace(/^[^/]*@(?=[^/@]*\/)/, '') // no valid reference has an @ before a slash
+    .slice(0, 300);
 }
 
 function invalid(text: string, why: string, hint?: string): RegopsError {
-  return new RegopsError('REFERENCE_INVALID', `invalid reference '${text.slice(0, 300)}': ${why}`, {
+  return new RegopsError('REFERENCE_INVALID', `invalid reference '${shown(text)}': ${why}`, {
     hints: hint ? [hint] : [],
   });
 }

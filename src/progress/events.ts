@@ -6,6 +6,11 @@ export interface Progress {
   /** A step of the whole work begins: one plain line ("pushing 3 images to registry.example.com"). */
   phase(text: string): void;
   /**
+   * So many tasks with so many bytes are still to begin: the total counts them from now on. Each task that
+   * begins is one of them, as long as any are left.
+   */
+  expect(tasks: number, bytes: number): void;
+  /**
    * A piece of work with its own bar begins.
    * @param label short name, foreign text allowed (the sink escapes it)
    * @param totalBytes 0 or undefined when unknown
@@ -27,6 +32,7 @@ export interface ProgressTask {
 /** Shows nothing. */
 export const silentProgress: Progress = {
   phase() {},
+  expect() {},
   task: () => ({ advance() {}, total() {}, end() {} }),
   close() {},
 };

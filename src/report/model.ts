@@ -3,7 +3,15 @@
  * `report/formats` renders it. The JSON answer carries the job's result itself, not this.
  */
 export interface Report {
-  /** Bare lines of the answer, made for pipes (`REF@DIGEST`): printed first and alone in `table` format when given. */
+  /**
+   * Exact text that is the whole answer (a raw manifest): written byte for byte without a newline of ours
+   * into a pipe or file, escaped line by line on a terminal. Everything else but `summary` is then left out.
+   */
+  readonly exact?: string;
+  /**
+   * Bare lines of the answer, made for pipes (`REF@DIGEST`). In `table` format they are printed first, and
+   * a pipe or file gets nothing but them.
+   */
   readonly lines?: readonly string[];
   readonly sections?: readonly Section[];
   /** What was judged; drives `nagios`, `junit` and the exit code. */

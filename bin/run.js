@@ -1,0 +1,77 @@
+#!/usr/bin/env node
+// This file must parse on Node 12: nothing newer than ES2018 in it, and everything else behind import().
+// biome-ignore-all lint/style/useNodejsImportProtocol: 'node:' is unknown to Node before 12.20
+// biome-ignore-all lint/complexity/useOptionalChain: unknown to Node before 14
+import { spawn } from 'child_process';
+import { existsSync } from 'fs';
+import nodeModule from 'module';
+import { homedir } from 'os';
+import { dirname, isAbsolute, join } from 'path';
+import { fileURLToPath } from 'url';
+
+const NEEDED = [22, 19, 0];
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+if (isOlder(process.versions.node, NEEDED)) {
+  const own = join(root, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+  if (existsSync(own)) {
+    runWith(own);
+  } else {
+    process.stderr.write(
+      `regops needs Node ${NEEDED.join('.')} or newer; this is ${process.versions.node}\n`,
+    );
+    process.exitCode = 78;
+  }
+} else {
+  start();
+}
+
+function isOlder(version, needed) {
+  const parts = version.split('.').map(Number);
+  for (let i = 0; i < needed.length; i++) {
+    if (parts[i] !== needed[i]) return parts[i] < needed[i];
+  }
+  return false;
+}
+
+/** Runs this file again with the checkout's own Node, and ends as that ends. */
+function runWith(node) {
+  const child = spawn(node, process.argv.slice(1), { stdio: 'inherit' });
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+  const pass = signals.map((signal) => () => child.kill(signal));
+  signals.forEach((signal, i) => {
+    process.on(signal, pass[i]);
+  });
+  child.on('error', (error) => {
+    process.stderr.write(`regops: cannot run ${node}: ${error.message}\n`);
+    process.exitCode = 78;
+  });
+  child.on('exit', (code, signal) => {
+    signals.forEach((name, i) => {
+      process.removeListener(name, pass[i]);
+    });
+    if (signal) process.kill(process.pid, signal);
+    else process.exitCode = code;
+  });
+}
+
+function start() {
+  const program = join(root, 'dist', 'src', 'cli', 'main.js');
+  if (!existsSync(program)) {
+    process.stderr.write(`regops is not built: run npm run build in ${root}\n`);
+    process.exitCode = 78;
+    return;
+  }
+  // A folder of the user's own: the default is shared by all users of the machine (/tmp).
+  const cache = process.env.XDG_CACHE_HOME;
+  const base = cache && isAbsolute(cache) ? cache : join(process.env.HOME || homedir(), '.cache');
+  if (nodeModule.enableCompileCache) {
+    nodeModule.enableCompileCache(process.env.NODE_COMPILE_CACHE || join(base, 'regops', 'compile-cache'));
+  }
+  // Before anything is loaded that looks at the environment for colours.
+  if (process.argv.includes('--no-color')) {
+    process.env.NO_COLOR = '1';
+    delete process.env.FORCE_COLOR;
+  }
+  import('../dist/src/cli/main.js').then((program) => program.main({ root }));
+}

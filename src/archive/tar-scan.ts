@@ -1,0 +1,249 @@
+import { messageOf, RegopsError, throwIfAborted } from '../base/index.ts';
+import { invalidArchive, quoted } from './failures.ts';
+import type { RandomAccessFile } from './random-access-file.ts';
+import { normaliseName } from './stored-file.ts';
+import {
+  decodePax,
+  decodePaxSize,
+  decodeTarHeader,
+  decodeText,
+  hasContent,
+  type PaxRecords,
+  TAR_BLOCK_BYTES,
+  type TarHeader,
+} from './tar-header.ts';
+import { TarIndex, type TarMember } from './tar-index.ts';
+
+/** How much of a tar's claims is believed. */
+export interface TarLimits {
+  /** One extended header or long name (CVE-2025-58183 is the class: headers that grow without bound). */
+  readonly extendedHeaderBytes: number;
+  /** Headers in one archive. */
+  readonly members: number;
+  /** All names together. */
+  readonly nameBytes: number;
+}
+
+export const TAR_LIMITS: TarLimits = {
+  extendedHeaderBytes: 1024 * 1024,
+  members: 1_000_000,
+  nameBytes: 128 * 1024 * 1024,
+};
+
+/** Read at once where headers are looked for: bodies that are longer are skipped, not read. */
+const WINDOW_BYTES = 64 * 1024;
+
+/**
+ * Indexes a tar by its headers alone: reads 64 KiB where headers lie and skips over the bodies, so the
+ * time depends on the number of members and not on their sizes.
+ *
+ * A member that ends behind the file's end is an error; missing end-of-archive blocks are not (many
+ * writers leave them out). Throws ARCHIVE_INVALID, ARCHIVE_UNSUPPORTED (sparse members), IO_FAILED,
+ * INTERRUPTED.
+ */
+export async function indexTar(
+  file: RandomAccessFile,
+  options: { signal?: AbortSignal | undefined; limits?: TarLimits | undefined } = {},
+): Promise<TarIndex> {
+  const scan = new TarScan(file, options.signal, options.limits ?? TAR_LIMITS);
+  await scan.run();
+  return new TarIndex(file, scan.members, scan.foundNames);
+}
+
+const SHOWN_NAMES = 5;
+
+/** One walk from header to header. */
+class TarScan {
+  readonly members = new Map<string, TarMember>();
+  readonly foundNames: string[] = [];
+  readonly #file: RandomAccessFile;
+  readonly #signal: AbortSignal | undefined;
+  readonly #limits: TarLimits;
+  #window: Buffer = Buffer.alloc(0);
+  #windowStart = 0;
+  #position = 0;
+  #headers = 0;
+  #nameBytes = 0;
+  #lastName: string | undefined;
+  #globalPax: PaxRecords = {};
+  #pax: PaxRecords | undefined;
+  #longName: string | undefined;
+  #longLink: string | undefined;
+
+  constructor(file: RandomAccessFile, signal: AbortSignal | undefined, limits: TarLimits) {
+    this.#file = file;
+    this.#signal = signal;
+    this.#limits = limits;
+  }
+
+  async run(): Promise<void> {
+    while (this.#position < this.#file.size) {
+      const header = await this.#header(this.#position);
+      if (header === undefined) {
+        await this.#refuseLoneZeroBlock();
+        break;
+      }
+      if (++this.#headers > this.#limits.members) {
+        throw this.#broken(`more than ${this.#limits.members} members`);
+      }
+      await this.#take(header);
+    }
+    if ((this.#pax ?? this.#longName ?? this.#longLink) !== undefined) {
+      throw this.#broken('it ends after an extended header, before the member that belongs to it');
+    }
+  }
+
+  async #header(position: number): Promise<TarHeader | undefined> {
+    const block = await this.#bytes(position, TAR_BLOCK_BYTES);
+    if (block.length < TAR_BLOCK_BYTES) {
+      throw this.#headers === 0 ? notATar(this.#file.path) : this.#cutShort('in the middle of a header');
+    }
+    try {
+      return decodeTarHeader(block);
+    } catch (error) {
+      if (this.#headers === 0) throw notATar(this.#file.path);
+      throw this.#broken(`broken header at byte ${position}: ${messageOf(error)}`);
+    }
+  }
+
+  async #take(header: TarHeader): Promise<void> {
+    const start = this.#position + TAR_BLOCK_BYTES;
+    switch (header.type) {
+      case 'x':
+        this.#pax = this.#readPax(await this.#extendedHeader(header, start));
+        break;
+      case 'g':
+        this.#globalPax = {
+          ...this.#globalPax,
+          ...this.#readPax(await this.#extendedHeader(header, start)),
+        };
+        break;
+      case 'L':
+        this.#longName = decodeText(await this.#extendedHeader(header, start));
+        break;
+      case 'K':
+        this.#longLink = decodeText(await this.#extendedHeader(header, start));
+        break;
+      default:
+        this.#takeMember(header, start);
+        return;
+    }
+    this.#position = start + padded(header.size);
+  }
+
+  #takeMember(header: TarHeader, start: number): void {
+    const pax = { ...this.#globalPax, ...this.#pax };
+    const name = pax.path || this.#longName || header.name;
+    const target = pax.linkpath || this.#longLink || header.linkName;
+    const size = pax.size && hasContent(header.type) ? this.#paxSize(pax.size) : header.size;
+    this.#pax = this.#longName = this.#longLink = undefined;
+    if (header.type === 'S' || pax.sparse) {
+      throw new RegopsError(
+        'ARCHIVE_UNSUPPORTED',
+        `${this.#file.path}: ${quoted(name)} is stored as a sparse file`,
+        { hints: ['Make the archive without sparse members: tar without -S.'] },
+      );
+    }
+    if (start + size > this.#file.size) {
+      const missing = start + size - this.#file.size;
+      throw this.#cutShort(`${missing} bytes before the end of ${quoted(name)}`);
+    }
+    this.#lastName = name;
+    this.#position = start + padded(size);
+    this.#remember(name, header.type, start, size, target);
+  }
+
+  #remember(name: string, type: string, offset: number, size: number, target: string): void {
+    if (this.foundNames.length < SHOWN_NAMES) this.foundNames.push(name);
+    const normal = normaliseName(name);
+    if (normal === undefined) return;
+    this.#nameBytes += normal.length + target.length;
+    if (this.#nameBytes > this.#limits.nameBytes) {
+      throw this.#broken(`its names together are longer than ${this.#limits.nameBytes} bytes`);
+    }
+    this.members.set(normal, memberOf(name, type, offset, size, target));
+  }
+
+  async #extendedHeader(header: TarHeader, start: number): Promise<Buffer> {
+    if (header.size > this.#limits.extendedHeaderBytes) {
+      throw this.#broken(
+        `an extended header of ${header.size} bytes at byte ${this.#position}; more than ${this.#limits.extendedHeaderBytes} is refused`,
+      );
+    }
+    const content = await this.#bytes(start, header.size);
+    if (content.length < header.size) throw this.#cutShort('in the middle of an extended header');
+    return content;
+  }
+
+  #readPax(content: Buffer): PaxRecords {
+    try {
+      return decodePax(content);
+    } catch (error) {
+      throw this.#broken(`${messageOf(error)} at byte ${this.#position}`);
+    }
+  }
+
+  #paxSize(text: string): number {
+    try {
+      return decodePaxSize(text);
+    } catch (error) {
+      throw this.#broken(`${messageOf(error)} before byte ${this.#position}`);
+    }
+  }
+
+  /** The archive ends with two blocks of zeros; one alone in the middle means that what follows is not to be trusted. */
+  async #refuseLoneZeroBlock(): Promise<void> {
+    const next = this.#position + TAR_BLOCK_BYTES;
+    if (this.#file.size - next < TAR_BLOCK_BYTES) return;
+    if ((await this.#bytes(next, TAR_BLOCK_BYTES)).some((byte) => byte !== 0)) {
+      throw this.#headers === 0
+        ? notATar(this.#file.path)
+        : this.#broken(`a lone block of zeros at byte ${this.#position}`);
+    }
+  }
+
+  async #bytes(position: number, length: number): Promise<Buffer> {
+    const inWindow = (): boolean =>
+      position >= this.#windowStart && position + length <= this.#windowStart + this.#window.length;
+    if (!inWindow()) {
+      throwIfAborted(this.#signal);
+      this.#window = await this.#file.read(position, Math.max(length, WINDOW_BYTES));
+      this.#windowStart = position;
+    }
+    const from = position - this.#windowStart;
+    return this.#window.subarray(from, from + length);
+  }
+
+  #cutShort(where: string): RegopsError {
+    return this.#broken(`the tar is cut short: it ends ${where}`, [
+      'Was the download or the docker save that made it interrupted? Make it again.',
+    ]);
+  }
+
+  #broken(why: string, hints: readonly string[] = []): RegopsError {
+    const after = this.#lastName === undefined ? '' : ` (after ${quoted(this.#lastName)})`;
+    return invalidArchive(this.#file.path, `${why}${after}`, hints);
+  }
+}
+
+/** The error for a file that is none of what we read. */
+export function notATar(path: string): RegopsError {
+  return invalidArchive(path, 'not a tar archive', [
+    'An image archive is what docker save, podman save, skopeo copy or buildx build --output type=oci writes.',
+  ]);
+}
+
+function memberOf(name: string, type: string, offset: number, size: number, target: string): TarMember {
+  if (type === '1') return { kind: 'hardlink', target };
+  if (type === '2') return { kind: 'symlink', target };
+  // Archives older than ustar mark a directory by the slash alone.
+  return isFileType(type) && !name.endsWith('/') ? { kind: 'file', offset, size } : { kind: 'other' };
+}
+
+function isFileType(type: string): boolean {
+  return type === '0' || type === '7';
+}
+
+function padded(size: number): number {
+  return Math.ceil(size / TAR_BLOCK_BYTES) * TAR_BLOCK_BYTES;
+}

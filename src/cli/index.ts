@@ -1,0 +1,16 @@
+/**
+ * cli: the only room that knows oclif, argv, the environment, signals, exit codes and the settings file.
+ * A command spreads the flag groups, extends RegopsCommand, and in `run()` calls `work` with a body that
+ * turns flags into a job's options and the job's result into an Outcome; everything between the user and
+ * that body is done here.
+ */
+
+export { type CommandInput, RegopsCommand, type WorkOptions } from './command.ts';
+export { completionOf, SHELLS, type Shell } from './completion.ts';
+export type { CommandContext, Outcome } from './context.ts';
+export { CREDENTIAL_VARIABLES, REGISTRY_VARIABLES } from './environment.ts';
+export { COMMON_EXIT_STATUS, EXIT_FOUND, type ExitStatus } from './exit-codes.ts';
+export * from './flags.ts';
+export * from './lazy.ts';
+export { readPasswordStdin } from './stdio.ts';
+export { findStored, listStored, setStored, unsetStored } from './stored-settings.ts';

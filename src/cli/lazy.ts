@@ -1,0 +1,61 @@
+/**
+ * What only the commands that talk to a registry need, loaded when they do: `regops config` and `--help`
+ * must not pay for TLS, undici and credential stores.
+ */
+import type { LayerCache } from '../archive/index.ts';
+import type { Target } from '../jobs/inspect/index.ts';
+import type { Destinations } from '../jobs/push-tar/index.ts';
+import type { CommandContext } from './context.ts';
+import type { LoginOptions, LoginResult, LogoutResult } from './login.ts';
+import type { Registries, RegistryFlagValues } from './registries.ts';
+import type { TestbedFlagValues, TestbedResult } from './testbed.ts';
+
+/** See `registries.ts`. */
+export async function openRegistries(
+  flags: RegistryFlagValues,
+  context: CommandContext,
+): Promise<Registries> {
+  return (await import('./registries.ts')).openRegistries(flags, context);
+}
+
+/** See `login.ts`. */
+export async function login(options: LoginOptions, context: CommandContext): Promise<LoginResult> {
+  return (await import('./login.ts')).login(options, context);
+}
+
+/** See `login.ts`. */
+export async function logout(
+  options: Pick<LoginOptions, 'registry' | 'store'>,
+  context: CommandContext,
+): Promise<LogoutResult> {
+  return (await import('./login.ts')).logout(options, context);
+}
+
+/** See `testbed.ts`. */
+export async function serveTestbed(
+  flags: TestbedFlagValues,
+  context: CommandContext,
+  ready: (result: TestbedResult) => Promise<void>,
+): Promise<TestbedResult> {
+  return (await import('./testbed.ts')).serveTestbed(flags, context, ready);
+}
+
+/** See `targets.ts`. */
+export async function destinationsOf(
+  ...given: Parameters<typeof import('./targets.ts').destinationsOf>
+): Promise<Destinations> {
+  return (await import('./targets.ts')).destinationsOf(...given);
+}
+
+/** See `targets.ts`. */
+export async function targetsOf(
+  ...given: Parameters<typeof import('./targets.ts').targetsOf>
+): Promise<Target[]> {
+  return (await import('./targets.ts')).targetsOf(...given);
+}
+
+/** The cache of what layers become when they are packed; one that forgets everything when it is not wanted. */
+export async function openLayerCache(wanted: boolean, context: CommandContext): Promise<LayerCache> {
+  const { LayerCache } = await import('../archive/index.ts');
+  return LayerCache.open(wanted ? context.cacheFolder : undefined, { log: context.log });
+}

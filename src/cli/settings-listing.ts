@@ -1,0 +1,51 @@
+import { environmentName, SECRET_FLAGS } from './flags.ts';
+import { formatSettingKey, settingKeys } from './setting-keys.ts';
+import { profileOf, type Settings, type SettingValue } from './settings.ts';
+
+/** A value and where it stands. */
+export interface ListedSetting {
+  readonly name: string;
+  /** Secrets (which only the environment can hold) are not told. */
+  readonly value: SettingValue;
+  /** `REGOPS_TIMEOUT`, `profiles.prod.timeout`, `defaults.timeout`. */
+  readonly from: string;
+  /** False when something stronger overrides it or its profile is not chosen. */
+  readonly inForce: boolean;
+}
+
+/**
+ * Every setting of the environment and the file, the strongest first, by name. Flags on a command line are
+ * stronger than all of them. Throws CONFIG_INVALID when the chosen profile is not there.
+ */
+export function listSettings(
+  settings: Settings,
+  environment: NodeJS.ProcessEnv,
+  profile: string | undefined,
+  names: ReadonlySet<string>,
+): readonly ListedSetting[] {
+  if (profile !== undefined) profileOf(settings, profile);
+  const ofEnvironment = [...names, ...SECRET_FLAGS].flatMap((name) => {
+    const value = environment[environmentName(name)];
+    const shown = SECRET_FLAGS.has(name) ? '(secret)' : value;
+    return value && shown ? [{ name, value: shown, from: environmentName(name), rank: 3 }] : [];
+  });
+  const ofFile = settingKeys(settings)
+    .filter(({ flag }) => !SECRET_FLAGS.has(flag))
+    .map((key) => ({
+      name: key.flag,
+      value: (key.profile === undefined ? settings.defaults : settings.profiles[key.profile])?.[
+        key.flag
+      ] as SettingValue,
+      from: formatSettingKey(key),
+      rank: key.profile === undefined ? 1 : key.profile === profile ? 2 : 0,
+    }));
+  const all = [...ofEnvironment, ...ofFile];
+  const strongest = new Map<string, number>();
+  for (const { name, rank } of all) strongest.set(name, Math.max(rank, strongest.get(name) ?? 0));
+  return all
+    .toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : b.rank - a.rank))
+    .map(({ rank, ...setting }) => ({
+      ...setting,
+      inForce: rank > 0 && rank === strongest.get(setting.name),
+    }));
+}

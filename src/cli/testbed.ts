@@ -1,0 +1,97 @@
+import { once } from 'node:events';
+import { RegopsError } from '../base/index.ts';
+import { pullScope } from '../registry/index.ts';
+import { startTestbed, type Testbed, type TestbedOptions, type Upstream } from '../testbed/index.ts';
+import type { CommandContext } from './context.ts';
+import { openRegistries, type RegistryFlagValues } from './registries.ts';
+
+/** Values of the testbed command's flags. */
+export interface TestbedFlagValues extends RegistryFlagValues {
+  readonly port?: number | undefined;
+  readonly dir?: string | undefined;
+  readonly auth?: string | undefined;
+  readonly 'token-auth'?: boolean;
+  readonly tls?: boolean;
+  readonly 'client-certs'?: boolean;
+  readonly upstream?: string | undefined;
+}
+
+/** The `result` of testbed's JSON answer: all a script needs to use it. */
+export interface TestbedResult {
+  readonly url: string;
+  readonly host: string;
+  readonly port: number;
+  /** PEM file of the authority to trust, with --tls. */
+  readonly caFile?: string;
+  readonly clientCertFile?: string;
+  readonly clientKeyFile?: string;
+}
+
+/**
+ * Serves a disposable registry until the command is stopped.
+ * @param ready called once it listens
+ */
+export async function serveTestbed(
+  flags: TestbedFlagValues,
+  context: CommandContext,
+  ready: (result: TestbedResult) => Promise<void>,
+): Promise<TestbedResult> {
+  const testbed = await startTestbed({
+    ...(flags.port === undefined ? {} : { port: flags.port }),
+    ...(flags.dir === undefined ? {} : { dir: flags.dir }),
+    ...(flags.auth === undefined ? {} : { auth: parseAuth(flags.auth) }),
+    tokenAuth: flags['token-auth'] ?? false,
+    tls: (flags.tls || flags['client-certs']) ?? false,
+    clientCertificates: flags['client-certs'] ?? false,
+    ...(flags.upstream === undefined ? {} : { upstream: await openUpstream(flags, flags.upstream, context) }),
+    log: context.log,
+    onRequest: ({ method, path, status, ms, bytesIn, bytesOut }) =>
+      context.log.trace(`${method} ${path} ${status} ${ms} ms in ${bytesIn} out ${bytesOut}`),
+  } satisfies TestbedOptions);
+  context.defer(() => testbed.close());
+  const result = describe(testbed);
+  await ready(result);
+  if (!context.signal.aborted) await once(context.signal, 'abort');
+  return result;
+}
+
+function describe({ url, host, port, caFile, clientCertFile, clientKeyFile }: Testbed): TestbedResult {
+  return {
+    url,
+    host,
+    port,
+    ...(caFile === undefined ? {} : { caFile }),
+    ...(clientCertFile === undefined ? {} : { clientCertFile }),
+    ...(clientKeyFile === undefined ? {} : { clientKeyFile }),
+  };
+}
+
+function parseAuth(text: string): { username: string; password: string } {
+  const colon = text.indexOf(':');
+  if (colon < 1 || colon === text.length - 1) {
+    throw new RegopsError('USAGE', '--auth takes USER:PASSWORD');
+  }
+  return { username: text.slice(0, colon), password: text.slice(colon + 1) };
+}
+
+/** The upstream as the testbed may use it: through our own client, with its credentials and TLS. */
+async function openUpstream(
+  flags: TestbedFlagValues,
+  url: string,
+  context: CommandContext,
+): Promise<Upstream> {
+  const registries = await openRegistries({ ...flags, 'registry-url': url }, context);
+  const client = await registries.client((registries.named as { domain: string }).domain);
+  return {
+    fetch({ method, path, headers, signal }) {
+      const repository = /^\/v2\/(.+)\/(?:manifests|blobs|tags|referrers)\//.exec(path)?.[1];
+      return client.request({
+        method,
+        to: new URL(path, client.origin),
+        headers,
+        scopes: repository === undefined ? [] : [pullScope(repository)],
+        ...(signal ? { signal } : {}),
+      });
+    },
+  };
+}

@@ -1,0 +1,29 @@
+import type { Readable } from 'node:stream';
+import type { Platform, Reference } from '../../oci/index.ts';
+import type { JobContext } from '../context.ts';
+
+/** What to look at. */
+export type Target =
+  | { readonly kind: 'registry'; readonly domain: string }
+  | { readonly kind: 'repository'; readonly domain: string; readonly repository: string }
+  | { readonly kind: 'reference'; readonly reference: Reference }
+  /** A tar archive or OCI layout folder; `-` is standard input. */
+  | { readonly kind: 'archive'; readonly path: string };
+
+export interface InspectOptions {
+  readonly targets: readonly Target[];
+  /** Which image of an index to show. */
+  readonly platform?: Platform | undefined;
+  /** Follow an index into its images. */
+  readonly tree: boolean;
+  /** Also ask what refers to the image. */
+  readonly referrers: boolean;
+  /** Make sure that everything the image names is there; `deep` reads and hashes all of it. */
+  readonly check?: 'present' | 'deep' | undefined;
+  /** Keep the manifest's or the configuration's exact text. */
+  readonly keep?: 'manifest' | 'config' | undefined;
+}
+
+export interface InspectContext extends JobContext {
+  readonly stdin: Readable;
+}

@@ -1,0 +1,345 @@
+/**
+ * push-tar: gets the images of archives into registries without Docker. Archives are opened in place,
+ * every image is planned, blobs go concurrently and each at most once per registry, then manifests from the
+ * inside out, then tags.
+ */
+import { type Archive, openArchive } from '../../archive/index.ts';
+import { asRegopsError, counted, mapConcurrently, RegopsError, throwIfAborted } from '../../base/index.ts';
+import { digestMismatch, formatPlatform, formatReference, type Manifest } from '../../oci/index.ts';
+import { headManifest, putManifest, type RegistryClient, registryCodeOf } from '../../registry/index.ts';
+import { type BlobWork, deliverBlob, type Served } from './blob-work.ts';
+import { type Delivery, planDeliveries } from './destinations.ts';
+import {
+  type BlobPlan,
+  blobsOf,
+  type ManifestPlan,
+  planImage,
+  platformsOf,
+  storedSize,
+} from './image-plan.ts';
+import type { PushTarContext, PushTarOptions } from './options.ts';
+import type { PushedImage, PushedManifest, PushTarResult } from './result.ts';
+import { selectImages } from './select.ts';
+
+export type { Destinations, PushTarContext, PushTarOptions } from './options.ts';
+export { reportPushTar } from './report.ts';
+export type * from './result.ts';
+
+/** One image at one repository, while it is being pushed. */
+interface Shipment {
+  readonly delivery: Delivery;
+  readonly plan: ManifestPlan;
+  readonly client: RegistryClient;
+  readonly outcomes: Map<string, Parameters<Served>[1]>;
+  readonly manifests: PushedManifest[];
+  readonly doneTags: Map<string, 'pushed' | 'exists'>;
+  root?: Manifest;
+}
+
+/**
+ * Pushes what the options say. When something fails or is interrupted, what has been done so far comes back
+ * as `result` beside the `error`: blobs that arrived stay, sessions that were open are cancelled, no tag is
+ * set before everything below it is there.
+ *
+ * @throws what keeps it from starting: unreadable archives, names that do not fit
+ */
+export async function pushTar(
+  options: PushTarOptions,
+  context: PushTarContext,
+): Promise<{ result: PushTarResult; error?: RegopsError }> {
+  const started = context.clock.now();
+  const archives: Archive[] = [];
+  try {
+    for (const path of options.archives) archives.push(await open(path, context));
+    const deliveries = planDeliveries(selectImages(archives, options.images), options.destinations);
+    const shipments = await planShipments(deliveries, options, context);
+    let error: RegopsError | undefined;
+    try {
+      await ship(shipments, options, context);
+    } catch (thrown) {
+      error = asRegopsError(thrown);
+    }
+    await context.layerCache.save();
+    const result = summarise(shipments, options.dryRun, context.clock.now() - started);
+    return error ? { result, error } : { result };
+  } finally {
+    context.progress.close();
+    await Promise.all(archives.map((archive) => archive.close()));
+  }
+}
+
+async function open(path: string, context: PushTarContext): Promise<Archive> {
+  const { signal, log, stdin } = context;
+  throwIfAborted(signal);
+  context.progress.phase(`reading ${path === '-' ? 'standard input' : path}`);
+  return openArchive(path, { signal, log, stdin });
+}
+
+async function planShipments(
+  deliveries: readonly Delivery[],
+  options: PushTarOptions,
+  context: PushTarContext,
+): Promise<Shipment[]> {
+  const plans = new Map<unknown, ManifestPlan>();
+  const shipments: Shipment[] = [];
+  for (const delivery of deliveries) {
+    const { archive, image } = delivery.selected;
+    // A digest that was asked for can only come out when nothing is packed anew.
+    const exact = delivery.digest !== undefined;
+    const key = exact ? delivery : image;
+    let plan = plans.get(key);
+    if (!plan) {
+      const preserveDigests = options.preserveDigests || exact;
+      plan = await planImage(archive, image, { ...options, preserveDigests }, context.log);
+      plans.set(key, plan);
+    }
+    const client = await context.registry(delivery.domain);
+    shipments.push({ delivery, plan, client, outcomes: new Map(), manifests: [], doneTags: new Map() });
+  }
+  return shipments;
+}
+
+async function ship(
+  shipments: readonly Shipment[],
+  options: PushTarOptions,
+  context: PushTarContext,
+): Promise<void> {
+  const works = blobWorks(shipments);
+  const registries = new Set(shipments.map((shipment) => shipment.client.domain));
+  context.progress.phase(
+    `${options.dryRun ? 'asking for' : 'pushing'} ${counted(works.length, 'blob')} of ${counted(shipments.length, 'image')} to ${[...registries].join(', ')}`,
+  );
+  if (!options.dryRun) {
+    const tasks = works.flatMap((work) => work.repositories.map(() => storedSize(work.plan)));
+    context.progress.expect(
+      tasks.length,
+      tasks.reduce((sum, bytes) => sum + bytes, 0),
+    );
+  }
+  await mapConcurrently(works, options.concurrency, context.signal, async (work, signal) => {
+    await deliverBlob(work, options, context, signal, (repository, outcome) => {
+      for (const shipment of shipments) {
+        const { client, delivery } = shipment;
+        if (client === work.client && delivery.repository === repository) {
+          shipment.outcomes.set(work.plan.key, outcome);
+        }
+      }
+    });
+  });
+  for (const shipment of shipments) {
+    throwIfAborted(context.signal);
+    if (options.dryRun && !blobsOf(shipment.plan).every((blob) => shipment.outcomes.get(blob.key)?.digest))
+      continue;
+    await finishShipment(shipment, options, context);
+  }
+}
+
+/** Groups the blobs of all shipments: one work per registry and blob, with every repository that needs it. */
+function blobWorks(shipments: readonly Shipment[]): BlobWork[] {
+  const works = new Map<string, { client: RegistryClient; plan: BlobPlan; repositories: Set<string> }>();
+  for (const { client, plan, delivery } of shipments) {
+    for (const blob of blobsOf(plan)) {
+      const key = `${client.domain}\n${blob.key}`;
+      let work = works.get(key);
+      if (!work) {
+        work = { client, plan: blob, repositories: new Set() };
+        works.set(key, work);
+      }
+      work.repositories.add(delivery.repository);
+    }
+  }
+  // The largest first: the last to start should be short.
+  return [...works.values()]
+    .sort((a, b) => storedSize(b.plan) - storedSize(a.plan))
+    .map((work) => ({ ...work, repositories: [...work.repositories] }));
+}
+
+/** Manifests from the inside out, then the tags. A registry that lost a blob meanwhile gets it once more. */
+async function finishShipment(
+  shipment: Shipment,
+  options: PushTarOptions,
+  context: PushTarContext,
+): Promise<void> {
+  try {
+    await pushManifests(shipment, options, context);
+  } catch (error) {
+    const lost =
+      registryCodeOf(error) === 'MANIFEST_BLOB_UNKNOWN' || registryCodeOf(error) === 'BLOB_UNKNOWN';
+    if (!lost || options.dryRun) throw error;
+    context.log.trace(
+      `${shipment.client.domain} misses blobs of ${shipment.delivery.repository}: they are pushed again`,
+    );
+    shipment.manifests.length = 0;
+    const works = blobWorks([shipment]);
+    await mapConcurrently(works, options.concurrency, context.signal, (work, signal) =>
+      deliverBlob(work, options, context, signal, (_, outcome) =>
+        shipment.outcomes.set(work.plan.key, outcome),
+      ),
+    );
+    await pushManifests(shipment, options, context);
+  }
+}
+
+async function pushManifests(
+  shipment: Shipment,
+  options: PushTarOptions,
+  context: PushTarContext,
+): Promise<void> {
+  const { delivery, client } = shipment;
+  const { repository } = delivery;
+  const root = await pushBelow(shipment, shipment.plan, options, context, true);
+  shipment.root = root;
+  if (delivery.digest !== undefined && delivery.digest !== root.digest) {
+    throw digestMismatch(`image @${delivery.selected.image.index}`, delivery.digest, root.digest);
+  }
+  const selectors = delivery.tags.length > 0 ? delivery.tags : [root.digest];
+  const began = context.clock.now();
+  let sentBytes = 0;
+  try {
+    for (const selector of selectors) {
+      const there = await headManifest(client, repository, selector, context.signal);
+      if (there?.digest === root.digest) {
+        shipment.doneTags.set(selector, 'exists');
+      } else if (!options.dryRun) {
+        await putManifest(client, repository, selector, root, context.signal);
+        sentBytes += root.bytes.length;
+        shipment.doneTags.set(selector, 'pushed');
+      }
+    }
+  } finally {
+    const status = sentBytes > 0 ? 'pushed' : shipment.doneTags.size > 0 ? 'exists' : 'planned';
+    record(shipment, shipment.plan, root, { status, sentBytes, durationMs: context.clock.now() - began });
+  }
+}
+
+/** Pushes everything below a manifest, by digest; gives the manifest itself back, not pushed yet when it is the root. */
+async function pushBelow(
+  shipment: Shipment,
+  plan: ManifestPlan,
+  options: PushTarOptions,
+  context: PushTarContext,
+  isRoot: boolean,
+): Promise<Manifest> {
+  let manifest: Manifest;
+  if (plan.kind === 'image') {
+    manifest = plan.build((blob) => {
+      const outcome = shipment.outcomes.get(blob.key);
+      if (!outcome?.digest) throw new RegopsError('BUG', `blob ${blob.key} was not pushed`);
+      return { digest: outcome.digest, size: outcome.size };
+    });
+  } else {
+    const children: Manifest[] = [];
+    for (const child of plan.children)
+      children.push(await pushBelow(shipment, child, options, context, false));
+    manifest = plan.build(children);
+  }
+  if (!isRoot) await pushByDigest(shipment, plan, manifest, options, context);
+  return manifest;
+}
+
+async function pushByDigest(
+  shipment: Shipment,
+  plan: ManifestPlan,
+  manifest: Manifest,
+  options: PushTarOptions,
+  context: PushTarContext,
+): Promise<void> {
+  const { client, delivery } = shipment;
+  const { clock, signal } = context;
+  const began = clock.now();
+  const there = await headManifest(client, delivery.repository, manifest.digest, signal);
+  const isSent = !there && !options.dryRun;
+  if (isSent) await putManifest(client, delivery.repository, manifest.digest, manifest, signal);
+  record(shipment, plan, manifest, {
+    status: there ? 'exists' : isSent ? 'pushed' : 'planned',
+    sentBytes: isSent ? manifest.bytes.length : 0,
+    durationMs: clock.now() - began,
+  });
+}
+
+function record(
+  shipment: Shipment,
+  plan: ManifestPlan,
+  manifest: Manifest,
+  outcome: Pick<PushedManifest, 'status' | 'sentBytes' | 'durationMs'>,
+): void {
+  const platform = plan.kind === 'image' ? plan.platform : undefined;
+  shipment.manifests.push({
+    digest: manifest.digest,
+    mediaType: manifest.mediaType,
+    sizeBytes: manifest.bytes.length,
+    ...(platform ? { platform: formatPlatform(platform) } : {}),
+    ...outcome,
+  });
+}
+
+function summarise(shipments: readonly Shipment[], dryRun: boolean, durationMs: number): PushTarResult {
+  const images = shipments.map(describeShipment);
+  // Two images in one repository may share a blob: it counts, and was sent, once.
+  const distinct = new Map<string, PushedImage['blobs'][number]>();
+  for (const image of images) {
+    for (const blob of image.blobs) distinct.set(`${image.repository}\n${blob.digest ?? blob.diffId}`, blob);
+  }
+  const blobs = [...distinct.values()];
+  const withStatus = (status: string): number => blobs.filter((blob) => blob.status === status).length;
+  const manifestBytes = images
+    .flatMap((image) => image.manifests)
+    .reduce((sum, manifest) => sum + manifest.sentBytes, 0);
+  return {
+    dryRun,
+    images,
+    totals: {
+      images: images.length,
+      tags: images.reduce(
+        (sum, image) => sum + image.tags.filter((tag) => tag.status !== 'planned').length,
+        0,
+      ),
+      blobs: blobs.length,
+      uploaded: withStatus('uploaded'),
+      mounted: withStatus('mounted'),
+      existing: withStatus('exists'),
+      sentBytes: blobs.reduce((sum, blob) => sum + blob.sentBytes, manifestBytes),
+      durationMs: Math.round(durationMs),
+    },
+  };
+}
+
+function describeShipment(shipment: Shipment): PushedImage {
+  const { delivery, plan, root, outcomes } = shipment;
+  const { archive, image } = delivery.selected;
+  const unique = new Map(blobsOf(plan).map((blob) => [blob.key, blob]));
+  const blobs = [...unique.values()].map((blob) => {
+    const outcome = outcomes.get(blob.key);
+    const digest = outcome?.digest ?? (blob.kind === 'stored' ? blob.digest : undefined);
+    return {
+      ...(digest ? { digest } : {}),
+      ...(blob.kind === 'packed' ? { diffId: blob.source.diffId } : {}),
+      mediaType: blob.mediaType,
+      sizeBytes: outcome?.size ?? storedSize(blob),
+      status: outcome?.status ?? ('planned' as const),
+      sentBytes: outcome?.sentBytes ?? 0,
+      durationMs: outcome?.durationMs ?? 0,
+    };
+  });
+  const selectors = delivery.tags.length > 0 ? delivery.tags : [delivery.digest as string];
+  return {
+    archive: archive.path,
+    index: image.index,
+    names: image.names,
+    repository: `${delivery.domain}/${delivery.repository}`,
+    ...(root ? { digest: root.digest, mediaType: root.mediaType } : {}),
+    platforms: platformsOf(plan),
+    sizeBytes:
+      blobs.reduce((sum, blob) => sum + blob.sizeBytes, 0) +
+      shipment.manifests.reduce((sum, manifest) => sum + manifest.sizeBytes, 0),
+    tags: selectors.map((selector) => ({
+      reference:
+        delivery.tags.length > 0
+          ? formatReference({ domain: delivery.domain, repository: delivery.repository, tag: selector })
+          : `${delivery.domain}/${delivery.repository}@${selector}`,
+      status: shipment.doneTags.get(selector) ?? 'planned',
+    })),
+    manifests: shipment.manifests,
+    blobs,
+  };
+}

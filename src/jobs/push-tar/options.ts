@@ -1,0 +1,42 @@
+import type { Readable } from 'node:stream';
+import type { LayerCache } from '../../archive/index.ts';
+import type { LayerCompression, Platform, Reference } from '../../oci/index.ts';
+import type { JobContext } from '../context.ts';
+
+/** Where the images go. */
+export type Destinations =
+  /** To these references exactly. */
+  | { readonly kind: 'references'; readonly references: readonly Reference[] }
+  /** To one registry, under the stored names unless a repository or tags are given. */
+  | {
+      readonly kind: 'registry';
+      readonly domain: string;
+      readonly repository?: string | undefined;
+      readonly tags: readonly string[];
+    };
+
+export interface PushTarOptions {
+  /** Paths of archives or OCI layout folders; `-` is standard input. */
+  readonly archives: readonly string[];
+  readonly destinations: Destinations;
+  /** Names or `@N`; empty for every image. */
+  readonly images: readonly string[];
+  /** One platform of each index, or all of them as a whole; default: whatever the archive holds. */
+  readonly platform?: Platform | 'all' | undefined;
+  /** What becomes of layers that are stored uncompressed. */
+  readonly compression: LayerCompression;
+  readonly compressionLevel?: number | undefined;
+  /** Push stored bytes and manifests unchanged, or fail. */
+  readonly preserveDigests: boolean;
+  /** Blobs in flight at once. */
+  readonly concurrency: number;
+  /** Send blobs in chunks of this many bytes. */
+  readonly chunkSize?: number | undefined;
+  /** Ask and plan, but send nothing. */
+  readonly dryRun: boolean;
+}
+
+export interface PushTarContext extends JobContext {
+  readonly stdin: Readable;
+  readonly layerCache: LayerCache;
+}

@@ -1,0 +1,76 @@
+import type { Clock, Log } from '../base/index.ts';
+import type { BodyRecipe, HttpResponse, Method, RequestHeaders, Send } from '../http/index.ts';
+import type { RegistryTraits } from './traits.ts';
+
+/** A request to a registry, below its `/v2/` or to a URL the registry gave (an upload's Location). */
+export interface RegistryRequest {
+  readonly method: Method;
+  /** Path and query after `/v2/`, already escaped; or a whole URL. */
+  readonly to: string | URL;
+  readonly headers?: RequestHeaders;
+  readonly body?: Uint8Array | BodyRecipe;
+  /** Token scopes: see {@link pullScope} and its sisters. */
+  readonly scopes?: readonly string[];
+  readonly signal?: AbortSignal | undefined;
+  readonly repeatable?: boolean;
+  readonly foreign?: boolean;
+  readonly timeoutMs?: number;
+}
+
+/** One registry, ready to be spoken to. The verbs are functions beside it: blobs, manifests, tags … */
+export interface RegistryClient {
+  /** Its name in references. */
+  readonly domain: string;
+  readonly origin: URL;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** What has been learned about this registry while talking to it. */
+  readonly traits: RegistryTraits;
+  /** How often a whole upload may start again after a passing failure. */
+  readonly retries: number;
+  /** How long the answer to a request may usually take to begin. */
+  readonly timeoutMs: number;
+  /** Sends a request through the whole chain; throws a RegopsError only when there is no response. */
+  request(request: RegistryRequest): Promise<HttpResponse>;
+  close(): Promise<void>;
+}
+
+/** A client over a ready chain; `connectRegistry` builds the chain too. */
+export function createRegistryClient(parts: {
+  domain: string;
+  origin: URL;
+  send: Send;
+  traits: RegistryTraits;
+  log: Log;
+  clock: Clock;
+  retries: number;
+  timeoutMs: number;
+  close(): Promise<void>;
+}): RegistryClient {
+  const { send, ...rest } = parts;
+  return {
+    ...rest,
+    request({ to, signal, ...request }) {
+      const url = typeof to === 'string' ? new URL(`/v2/${to}`, parts.origin) : to;
+      return send({ ...request, url, ...(signal ? { signal } : {}) });
+    },
+  };
+}
+
+/** Token scope to read a repository (distribution's token scope grammar). */
+export function pullScope(repository: string): string {
+  return `repository:${repository}:pull`;
+}
+
+/** Token scope to write a repository; reading is part of every push. */
+export function pushScope(repository: string): string {
+  return `repository:${repository}:pull,push`;
+}
+
+/** Token scope to delete in a repository: `*`, as containers/image asks, because Quay refuses the action `delete`. */
+export function deleteScope(repository: string): string {
+  return `repository:${repository}:*`;
+}
+
+/** Token scope to list a registry's repositories. */
+export const CATALOG_SCOPE = 'registry:catalog:*';

@@ -1,0 +1,24 @@
+/**
+ * registry: speaks the OCI distribution spec 1.1 to any registry: blobs, manifests, tags, catalog,
+ * referrers, deletes, and `upload/`, the state machine that gets a blob there. `connectRegistry` builds the
+ * chain of middlewares; every verb is a function that takes the client first.
+ */
+export * from './blobs.ts';
+export {
+  CATALOG_SCOPE,
+  createRegistryClient,
+  deleteScope,
+  pullScope,
+  pushScope,
+  type RegistryClient,
+  type RegistryRequest,
+} from './client.ts';
+export { type ConnectOptions, connectRegistry } from './connect.ts';
+export { type Deletion, deleteReference } from './delete.ts';
+export { registryCodeOf, statusOf } from './failure.ts';
+export { collect, listRepositories, listTags } from './lists.ts';
+export * from './manifests.ts';
+export { ping } from './ping.ts';
+export { listReferrers, type Referrers, referrersTag } from './referrers.ts';
+export { parseTarget, type RegistryTarget } from './target.ts';
+export * from './upload/index.ts';

@@ -1,0 +1,3 @@
+export { type BlobStatus, type PushBlobOptions, type PushedBlob, pushBlob } from './push-blob.ts';
+export { bytesSource, type KnownBlob, type StreamedBlob, type UploadSource } from './source.ts';
+export { type UploadedBlob, type UploadOptions, uploadBlob } from './upload-blob.ts';

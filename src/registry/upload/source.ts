@@ -1,0 +1,34 @@
+import { Readable } from 'node:stream';
+import type { Digest } from '../../oci/index.ts';
+
+/** What a blob is known by. */
+export interface BlobFacts {
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+/** A blob whose digest and size are known before the first byte is sent. */
+export interface KnownBlob extends BlobFacts {
+  readonly kind: 'known';
+  /** Its bytes from the first one, as often as asked. */
+  open(): Readable | Promise<Readable>;
+}
+
+/** A blob that comes into being while it is sent (a layer compressed on the way). */
+export interface StreamedBlob {
+  readonly kind: 'streamed';
+  /** Starts from the first byte; `result` may be asked once the stream has ended well. */
+  open(): { readonly stream: Readable; result(): BlobFacts };
+}
+
+export type UploadSource = KnownBlob | StreamedBlob;
+
+/** A blob of a few bytes that is already in memory. */
+export function bytesSource(bytes: Uint8Array, digest: Digest): KnownBlob {
+  return {
+    kind: 'known',
+    digest,
+    size: bytes.length,
+    open: () => Readable.from([bytes], { objectMode: false }),
+  };
+}

@@ -1,0 +1,50 @@
+import { isDomain } from '../oci/index.ts';
+import { covers, formatScope, requiredAccess } from './access.ts';
+import { type Account, isSameAccount, parseBasic } from './accounts.ts';
+import type { ApiRequest, Layer } from './exchange.ts';
+import { TOKEN_SERVICE, type Tokens } from './tokens.ts';
+import { errorReply } from './wire-errors.ts';
+
+/** The layer that lets in who knows the password (RFC 7617). */
+export function requireBasic(account: Account): Layer {
+  return (next) => async (request) => {
+    const given = parseBasic(request.headers.authorization);
+    if (given && isSameAccount(given, account)) return next(request);
+    return errorReply('UNAUTHORIZED', 'authentication required', {
+      headers: { 'www-authenticate': `Basic realm="${TOKEN_SERVICE}", charset="UTF-8"` },
+    });
+  };
+}
+
+/**
+ * The layer that lets in who brings a token that grants what the request needs (RFC 6750). The challenge
+ * names our own token service and the scopes to ask it for. Insufficient scope is 401 and not 403, as with
+ * distribution: clients then ask for a better token.
+ *
+ * @param ownUrl where we are when the client does not say it (`http://host:port`)
+ */
+export function requireToken(tokens: Tokens, ownUrl: () => string): Layer {
+  return (next) => async (request) => {
+    if (request.route?.name === 'token') return next(request);
+    const needed = requiredAccess(request);
+    const token = /^bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+    const granted = token === undefined ? undefined : tokens.accessOf(token);
+    if (granted && covers(granted, needed)) return next(request);
+
+    const parameters = [
+      `realm="${realmOf(request, ownUrl())}"`,
+      `service="${TOKEN_SERVICE}"`,
+      ...(needed.length > 0 ? [`scope="${needed.map(formatScope).join(' ')}"`] : []),
+      ...(token === undefined ? [] : [`error="${granted ? 'insufficient_scope' : 'invalid_token'}"`]),
+    ];
+    return errorReply('UNAUTHORIZED', 'authentication required', {
+      headers: { 'www-authenticate': `Bearer ${parameters.join(',')}` },
+    });
+  };
+}
+
+/** Under the name the client knows us by: a careful one refuses a realm on another host. */
+function realmOf(request: ApiRequest, ownUrl: string): string {
+  const isSane = isDomain(request.headers.host ?? '');
+  return `${isSane ? request.origin : ownUrl}/token`;
+}

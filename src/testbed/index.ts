@@ -1,0 +1,10 @@
+/**
+ * testbed: a disposable registry in this process, honest by the OCI distribution spec 1.1, for tests, for
+ * the demo, and for anyone who wants one in CI. It shares no code with the registry client: it is the
+ * witness the client is tested against. A request goes through layers (errors, authentication) to an
+ * endpoint, which works on a storage; a reply is a value until it is sent.
+ */
+
+export type { RequestLine } from './server.ts';
+export { startTestbed, type Testbed, type TestbedOptions } from './testbed.ts';
+export type { Upstream, UpstreamRequest, UpstreamResponse } from './upstream.ts';

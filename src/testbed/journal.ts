@@ -1,0 +1,82 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { RegopsError, writeFileAtomically } from '../base/index.ts';
+import { type Change, changeSchema } from './repository-index.ts';
+
+/**
+ * The changes of an index, one JSON line each, appended as they happen. A reader builds the index again
+ * by applying them in order; a last line that a crash cut is left out.
+ */
+export class Journal {
+  readonly #file: FileHandle;
+  #lines: string[] = [];
+  #next: Promise<void> | undefined;
+  #last: Promise<void> = Promise.resolve();
+
+  private constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  /** Opens the journal for appending. */
+  static async open(path: string): Promise<Journal> {
+    return new Journal(await open(path, 'a', 0o600));
+  }
+
+  /** Reads a journal, line by line. Throws INPUT_INVALID when it is damaged. */
+  static async *read(path: string): AsyncGenerator<Change> {
+    const file = await open(path, 'r');
+    try {
+      let damaged = 0;
+      let line = 0;
+      for await (const text of file.readLines()) {
+        line++;
+        if (damaged > 0) throw new RegopsError('INPUT_INVALID', `${path}: line ${damaged} is damaged`);
+        const change = readChange(text);
+        if (change) yield change;
+        else damaged = line;
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Puts a new journal of these changes in the place of the old one. */
+  static async replace(path: string, changes: Iterable<Change>): Promise<void> {
+    const lines = Array.from(changes, lineOf);
+    await writeFileAtomically(path, lines.join(''), 0o600);
+  }
+
+  /**
+   * Resolves when the change is in the file. Changes that come while a write is under way go out
+   * together in the next one; after a write has failed, every later one fails too.
+   */
+  append(change: Change): Promise<void> {
+    this.#lines.push(lineOf(change));
+    if (!this.#next) {
+      this.#next = this.#last.then(() => {
+        const text = this.#lines.join('');
+        this.#lines = [];
+        this.#next = undefined;
+        return this.#file.appendFile(text);
+      });
+      this.#last = this.#next;
+    }
+    return this.#next;
+  }
+
+  async close(): Promise<void> {
+    await this.#last.catch(() => {});
+    await this.#file.close();
+  }
+}
+
+function lineOf(change: Change): string {
+  return `${JSON.stringify(change)}\n`;
+}
+
+function readChange(text: string): Change | undefined {
+  try {
+    return changeSchema.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}

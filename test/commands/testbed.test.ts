@@ -1,0 +1,197 @@
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { TestbedResult } from '../../src/cli/testbed.ts';
+import { type RunResult, runCommand } from '../support/run-command.ts';
+import { useTempFolder } from '../support/temp-folder.ts';
+import { call, pushImage } from '../support/testbed-client.ts';
+import { ended, openRegistry } from './support.ts';
+
+const folder = useTempFolder();
+
+/** Runs the testbed while `use` does something with it, then sends it a signal. */
+async function serve(
+  argv: readonly string[],
+  use: (testbed: TestbedResult) => Promise<void>,
+  signal: 'SIGINT' | 'SIGTERM' = 'SIGINT',
+): Promise<RunResult> {
+  const run = await runCommand('testbed', [...argv, '--json'], {
+    whileRunning: async (send, stdout) => {
+      try {
+        await spoken(stdout);
+        await use(JSON.parse(stdout()).result);
+      } finally {
+        send(signal);
+      }
+    },
+  });
+  run.json();
+  return run;
+}
+
+/** Waits until something whole was said. */
+async function spoken(stdout: () => string): Promise<void> {
+  for (let tries = 0; !stdout().endsWith('\n'); tries++) {
+    if (tries > 200) throw new Error('the testbed did not say where it is');
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+test.each(['SIGINT', 'SIGTERM'] as const)('serves until %s, which is its ordinary end', async (signal) => {
+  let digest = '';
+  let port = 0;
+  const run = await serve(
+    [],
+    async (testbed) => {
+      port = testbed.port;
+      expect(testbed).toEqual({ url: `http://127.0.0.1:${port}`, host: '127.0.0.1', port });
+      ({ digest } = await pushImage(testbed as never, 'app', '1'));
+      expect((await call(testbed, 'GET', `/v2/app/manifests/${digest}`)).status).toBe(200);
+    },
+    signal,
+  );
+  ended(0, run);
+  expect(digest).toMatch(/^sha256:/);
+  await expect(call({ url: `http://127.0.0.1:${port}` }, 'GET', '/v2/')).rejects.toThrow('ECONNREFUSED');
+});
+
+test('says its URL, and nothing else on stdout', async () => {
+  const run = await runCommand('testbed', ['--quiet'], {
+    whileRunning: async (send, stdout) => {
+      await spoken(stdout);
+      send('SIGTERM');
+    },
+  });
+  expect(ended(0, run).stdout).toMatch(/^http:\/\/127\.0\.0\.1:\d+\n$/);
+  expect(run.stderr).toBe('');
+});
+
+test('--auth asks for that name and password, and does not repeat it', async () => {
+  const run = await serve(
+    ['--auth', 'ci:geheim-genug', '-v', '--log-file', folder('log')],
+    async (testbed) => {
+      expect((await call(testbed, 'GET', '/v2/')).status).toBe(401);
+      const authorization = `Basic ${Buffer.from('ci:geheim-genug').toString('base64')}`;
+      expect((await call(testbed, 'GET', '/v2/', { headers: { authorization } })).status).toBe(200);
+    },
+  );
+  ended(0, run);
+  const said = run.stdout + run.stderr + (await readFile(folder('log'), 'utf8'));
+  expect(said).toContain('GET /v2/ 401');
+  expect(said).not.toContain('geheim-genug');
+});
+
+test('--token-auth serves tokens', async () => {
+  const run = await serve(['--token-auth', '--auth', 'ci:geheim-genug'], async (testbed) => {
+    const answer = await call(testbed, 'GET', '/v2/');
+    expect(answer.headers['www-authenticate']).toContain(`Bearer realm="${testbed.url}/token"`);
+  });
+  ended(0, run);
+});
+
+test('--tls names the CA file that makes it trusted, and takes it away in the end', async () => {
+  let caFile: string | undefined;
+  const run = await serve(['--tls'], async (testbed) => {
+    caFile = testbed.caFile;
+    const ca = await readFile(caFile as string, 'utf8');
+    expect(testbed.url).toMatch(/^https:/);
+    expect((await call(testbed, 'GET', '/v2/', { tls: { ca } })).status).toBe(200);
+    await expect(call(testbed, 'GET', '/v2/')).rejects.toThrow(/certificate/);
+  });
+  ended(0, run);
+  expect(run.stderr).toContain(`certificate authority: ${caFile}`);
+  await expect(stat(caFile as string)).rejects.toThrow('ENOENT');
+});
+
+test('--client-certs demands the certificate that it makes', async () => {
+  const run = await serve(['--client-certs'], async (testbed) => {
+    const read = (path: string | undefined): Promise<string> => readFile(path as string, 'utf8');
+    const ca = await read(testbed.caFile);
+    const [cert, key] = [await read(testbed.clientCertFile), await read(testbed.clientKeyFile)];
+    expect((await call(testbed, 'GET', '/v2/', { tls: { ca, cert, key } })).status).toBe(200);
+    await expect(call(testbed, 'GET', '/v2/', { tls: { ca } })).rejects.toThrow();
+  });
+  ended(0, run);
+});
+
+test('--dir keeps everything for the next run', async () => {
+  let digest = '';
+  const argv = ['--dir', folder('kept')];
+  ended(
+    0,
+    await serve(argv, async (testbed) => {
+      ({ digest } = await pushImage(testbed as never, 'app', '1'));
+    }),
+  );
+  ended(
+    0,
+    await serve(argv, async (testbed) => {
+      expect((await call(testbed, 'GET', `/v2/app/manifests/${digest}`)).status).toBe(200);
+    }),
+  );
+});
+
+describe('--upstream', () => {
+  test('pulls through what is missing, and keeps it', async () => {
+    const upstream = await openRegistry();
+    const image = await pushImage(upstream, 'team/app', '1');
+    const run = await serve(['--upstream', upstream.url], async (testbed) => {
+      const manifest = await call(testbed, 'GET', '/v2/team/app/manifests/1');
+      expect(manifest.body.toString()).toBe(image.text);
+      expect((await call(testbed, 'GET', `/v2/team/app/blobs/${image.layer}`)).status).toBe(200);
+      const asked = upstream.requests.length;
+      expect((await call(testbed, 'GET', `/v2/team/app/blobs/${image.layer}`)).status).toBe(200);
+      expect(upstream.requests.slice(asked).some(({ path }) => path.includes('/blobs/'))).toBe(false);
+    });
+    ended(0, run);
+  });
+
+  test('with the credentials of the flags', async () => {
+    const auth = { username: 'ci', password: 'geheim-genug' };
+    const upstream = await openRegistry({ auth });
+    const authorization = `Basic ${Buffer.from('ci:geheim-genug').toString('base64')}`;
+    await pushImage(upstream, 'team/app', '1', {}, { headers: { authorization } });
+    const without = await serve(['--upstream', upstream.url, '--retries', '0'], async (testbed) => {
+      expect((await call(testbed, 'GET', '/v2/team/app/manifests/1')).status).not.toBe(200);
+    });
+    ended(0, without);
+    const argv = ['--upstream', upstream.url, '--username', 'ci', '--password', 'geheim-genug'];
+    const run = await serve(argv, async (testbed) => {
+      expect((await call(testbed, 'GET', '/v2/team/app/manifests/1')).status).toBe(200);
+    });
+    ended(0, run);
+    expect(run.stdout + run.stderr).not.toContain('geheim-genug');
+  });
+});
+
+describe('refuses', () => {
+  test('a port that is taken', async () => {
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void taken.close());
+    const { port } = taken.address() as { port: number };
+    const run = await runCommand('testbed', ['--port', String(port), '--json']);
+    expect(ended(78, run).json().error).toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining(`cannot listen on 127.0.0.1 port ${port}`),
+    });
+  });
+
+  test.each([
+    [['--auth', 'nocolon'], '--auth takes USER:PASSWORD'],
+    [['--auth', ':only-a-password'], '--auth takes USER:PASSWORD'],
+    [['--port', '70000'], '--port'],
+    [['--upstream', 'ftp://x'], "scheme 'ftp'"],
+  ])('%o', async (argv, message) => {
+    const run = ended(64, await runCommand('testbed', argv));
+    expect(run.stderr).toContain(message);
+    expect(run.stderr).not.toContain('only-a-password');
+  });
+
+  test('a folder that is not its own', async () => {
+    await writeFile(folder('file'), 'x');
+    const run = await runCommand('testbed', ['--dir', folder('file'), '--json']);
+    expect([74, 78, 65]).toContain(run.exitCode);
+    expect(run.json().error.message).toContain(folder('file'));
+  });
+});

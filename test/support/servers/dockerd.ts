@@ -1,0 +1,120 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { pack } from 'tar-stream';
+import { runProgram, startServer, temporaryFolder } from './processes.ts';
+
+/** Files of an image: path to content. */
+export type Files = Readonly<Record<string, string | Uint8Array>>;
+
+/** A Docker Engine of the tests' own. */
+export interface Dockerd {
+  /** Path of its socket. */
+  readonly socket: string;
+  /** For a `docker` that a test starts itself. */
+  readonly env: Readonly<NodeJS.ProcessEnv>;
+  /** Runs the `docker` command line against it and gives its stdout, trimmed. Throws a ProgramFailure. */
+  run(args: readonly string[], input?: Uint8Array): Promise<string>;
+  /** An image of one layer with these files, without a hub. Nothing in it can run. */
+  importBaseImage(name: string, files: Files): Promise<void>;
+  /** An image made by the classic builder; `files` is its context. Steps that need no container to run: FROM, ADD, ENV … */
+  buildImage(name: string, dockerfile: string, files?: Files): Promise<void>;
+  /** An image with one more layer: a container of `from` gets the files and is committed. */
+  commitImage(name: string, from: string, files: Files): Promise<void>;
+  /** Real `docker save` output of one image or several. */
+  save(images: readonly string[], file: string): Promise<void>;
+  /** The last lines it logged. */
+  log(): Promise<string>;
+  /** Stops it and removes all it held. */
+  close(): Promise<void>;
+}
+
+/** Starts a Docker Engine with its data in a temporary folder, no network of its own, and a socket. Needs root. */
+export async function startDockerd(): Promise<Dockerd> {
+  // Inside a container overlay2 may not lie on what /tmp is there.
+  try {
+    return await startWith('overlay2');
+  } catch {
+    return await startWith('vfs');
+  }
+}
+
+async function startWith(storageDriver: 'overlay2' | 'vfs'): Promise<Dockerd> {
+  const cleanup = new AsyncDisposableStack();
+  try {
+    return await start(storageDriver, cleanup);
+  } catch (error) {
+    await cleanup.disposeAsync();
+    throw error;
+  }
+}
+
+async function start(storageDriver: string, cleanup: AsyncDisposableStack): Promise<Dockerd> {
+  const folder = await temporaryFolder('dockerd');
+  cleanup.defer(folder.remove);
+  const dir = folder.path;
+  const socket = join(dir, 'docker.sock');
+  const data = join(dir, 'data');
+  await mkdir(data);
+  const server = await startServer(
+    'dockerd',
+    [
+      `--storage-driver=${storageDriver}`,
+      ...['--bridge=none', '--iptables=false', '--ip6tables=false'],
+      ...['-H', `unix://${socket}`, '--pidfile', join(dir, 'docker.pid')],
+      ...['--data-root', data, '--exec-root', join(dir, 'exec')],
+      ...['--log-level', 'warn'],
+    ],
+    { logFile: join(dir, 'log') },
+  );
+  // It mounts its data folder on itself and, when it had to be killed, leaves that behind.
+  cleanup.defer(() =>
+    runProgram('umount', [data]).then(
+      () => {},
+      () => {},
+    ),
+  );
+  cleanup.defer(server.stop);
+
+  const env = {
+    ...process.env,
+    DOCKER_HOST: `unix://${socket}`,
+    DOCKER_CONFIG: join(dir, 'config'),
+    // The engine is 20.10: no buildx, and `docker build` is the classic builder's.
+    DOCKER_BUILDKIT: '0',
+  };
+  const run = async (args: readonly string[], input?: Uint8Array): Promise<string> =>
+    (await runProgram('docker', args, { env, ...(input ? { input } : {}) })).stdout.trim();
+  await server.ready(() => run(['version']));
+
+  return {
+    ...{ socket, env, run },
+    async importBaseImage(name, files) {
+      await run(['import', '-', name], await tarOf(files));
+    },
+    async buildImage(name, dockerfile, files = {}) {
+      await run(['build', '--quiet', '--tag', name, '-'], await tarOf({ Dockerfile: dockerfile, ...files }));
+    },
+    async commitImage(name, from, files) {
+      const container = await run(['create', from, '/nothing']);
+      await run(['cp', '-', `${container}:/`], await tarOf(files));
+      await run(['commit', container, name]);
+      await run(['rm', container]);
+    },
+    async save(images, file) {
+      await run(['save', '--output', file, ...images]);
+    },
+    log: server.log,
+    close: () => cleanup.disposeAsync(),
+  };
+}
+
+/** A small tar of regular files. */
+async function tarOf(files: Files): Promise<Buffer> {
+  const tar = pack();
+  for (const [name, content] of Object.entries(files)) {
+    tar.entry({ name, mode: 0o644, mtime: new Date(0) }, Buffer.from(content));
+  }
+  tar.finalize();
+  return buffer(tar);
+}
