@@ -107,6 +107,8 @@ function classify(
       hints: ['The account may lack the right to this repository, or the repository may not exist.'],
     };
   }
+  // A manifest that refers to what is not there; distribution answers it with 400, others with 404.
+  if (complaint.code === 'MANIFEST_BLOB_UNKNOWN') return { code: 'BLOB_NOT_FOUND', hints: [] };
   if (status === 404) {
     return { code: complaint.code === 'NAME_UNKNOWN' ? 'REPOSITORY_NOT_FOUND' : missing, hints: [] };
   }

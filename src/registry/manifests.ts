@@ -1,5 +1,5 @@
 import { RegopsError } from '../base/index.ts';
-import { discardBody, headerOf, readBody } from '../http/index.ts';
+import { discardBody, type HttpResponse, headerOf, readBody } from '../http/index.ts';
 import {
   bareMediaType,
   type Digest,
@@ -45,7 +45,7 @@ export async function getManifest(
   });
   if (response.status !== 200) throw await failure(client, response, `pull of ${what}`);
   const bytes = await readBody(response, LIMITS.manifestBytes, `manifest ${what}`);
-  const claimed = isDigest(selector) ? selector : claimedDigest(headerOf(response, 'docker-content-digest'));
+  const claimed = isDigest(selector) ? selector : claimedDigest(response, what);
   return parseManifest(bytes, {
     contentType: headerOf(response, 'content-type'),
     digest: claimed,
@@ -63,6 +63,7 @@ export async function headManifest(
   selector: string,
   signal?: AbortSignal,
 ): Promise<ManifestHead | undefined> {
+  const what = describe(client, repository, selector);
   const response = await client.request({
     method: 'HEAD',
     to: `${repository}/manifests/${selector}`,
@@ -76,10 +77,10 @@ export async function headManifest(
     return undefined;
   }
   if (response.status !== 200) {
-    throw await failure(client, response, `look-up of ${describe(client, repository, selector)}`);
+    throw await failure(client, response, `look-up of ${what}`);
   }
   await discardBody(response);
-  const digest = isDigest(selector) ? selector : claimedDigest(headerOf(response, 'docker-content-digest'));
+  const digest = isDigest(selector) ? selector : claimedDigest(response, what);
   const mediaType = headerOf(response, 'content-type');
   if (digest === undefined || mediaType === undefined) {
     const manifest = await getManifest(client, repository, selector, signal);
@@ -153,7 +154,11 @@ function describe(client: RegistryClient, repository: string, selector: string):
 }
 
 /** A registry's word for the digest. One that is malformed is a lie worth stopping for. */
-function claimedDigest(header: string | undefined): Digest | undefined {
+function claimedDigest(response: HttpResponse, what: string): Digest | undefined {
+  const header = headerOf(response, 'docker-content-digest');
   if (header === undefined || isDigest(header)) return header;
-  throw new RegopsError('PROTOCOL_VIOLATION', `the registry sent a malformed Docker-Content-Digest header`);
+  throw new RegopsError(
+    'PROTOCOL_VIOLATION',
+    `${what}: the registry sent a malformed Docker-Content-Digest header`,
+  );
 }

@@ -2,34 +2,11 @@ import { Readable } from 'node:stream';
 import { expect, test } from 'vitest';
 import type { Log } from '../../../src/base/index.ts';
 import { pushBlob, type UploadSource, uploadBlob } from '../../../src/registry/index.ts';
-import { type Exchange, type Reply, startServer } from '../../support/http-server.ts';
-import { blobOf, clientOf, errorOf } from './support.ts';
+import { type Reply, startServer } from '../../support/http-server.ts';
+import { blobOf, clientOf, errorOf, MIB } from './support.ts';
+import { cancel, head, patch, put, start, UPLOADS } from './upload-script.ts';
 
 // What real registries do in an upload, played by a scripted server (facts, "Registry quirks to test or fake").
-
-const UPLOADS = '/v2/team/app/blobs/uploads/';
-const MIB = 1024 * 1024;
-
-const start = (location = `${UPLOADS}1?_state=a%2Bb`, headers: Record<string, string> = {}): Exchange => ({
-  expect: { method: 'POST', path: UPLOADS },
-  reply: { status: 202, headers: { location, ...headers } },
-});
-const cancel = (path: string | RegExp = /uploads\/1/): Exchange => ({
-  expect: { method: 'DELETE', path },
-  reply: { status: 204 },
-});
-const put = (reply: Reply, path: string | RegExp = /uploads\/1\?.*digest=/): Exchange => ({
-  expect: { method: 'PUT', path },
-  reply,
-});
-const patch = (reply: Reply, range?: string, path: string | RegExp = /uploads\/1/): Exchange => ({
-  expect: { method: 'PATCH', path, ...(range === undefined ? {} : { headers: { 'content-range': range } }) },
-  reply,
-});
-const head = (digest: string, status: number): Exchange => ({
-  expect: { method: 'HEAD', path: `/v2/team/app/blobs/${digest}` },
-  reply: { status, headers: status === 200 ? { 'content-length': '5' } : {} },
-});
 
 function warnings(): { log: Log; lines: string[] } {
   const lines: string[] = [];
