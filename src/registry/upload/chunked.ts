@@ -50,7 +50,7 @@ export async function uploadChunked(
         const smaller = await shrunkChunk(response, length, floor);
         if (smaller !== undefined) {
           chunk = smaller;
-          traits.bodyLimit = smaller;
+          traits.bodyLimit = Math.min(traits.bodyLimit ?? smaller, smaller);
           session.follow(response);
           moved = from;
         } else {

@@ -375,21 +375,23 @@ describe('the source', () => {
   });
 
   test('is closed when a chunk is cut off', async () => {
-    const blob = watched(blobOf(3 * MIB));
+    // More than the sockets between us take in.
+    const blob = watched(blobOf(24 * MIB));
     const server = await startServer([start(), cancel(), head(blob.digest, 404)], {
       onRequest(request) {
         if (request.method === 'PATCH') request.once('readable', () => request.socket.destroy());
       },
     });
     const client = await clientOf(server.origin.href, { retries: 0 });
-    expect(await errorOf(uploadBlob(client, 'team/app', blob, { chunkSize: 2 * MIB }))).toMatchObject({
+    expect(await errorOf(uploadBlob(client, 'team/app', blob, { chunkSize: 20 * MIB }))).toMatchObject({
       code: 'CONNECTION_FAILED',
     });
     await expect.poll(() => blob.opened.map(({ destroyed }) => destroyed)).toEqual([true]);
   });
 
   test('is closed after an abort, and the session cancelled', async () => {
-    const blob = watched(blobOf(3 * MIB));
+    // More than the sockets between us take in.
+    const blob = watched(blobOf(24 * MIB));
     const abort = new AbortController();
     const server = await startServer(
       [start(), { ...patch({ fault: 'silence' }), times: Number.POSITIVE_INFINITY }, cancel()],
@@ -400,7 +402,7 @@ describe('the source', () => {
       },
     );
     const client = await clientOf(server.origin.href);
-    const work = uploadBlob(client, 'team/app', blob, { chunkSize: 2 * MIB, signal: abort.signal });
+    const work = uploadBlob(client, 'team/app', blob, { chunkSize: 20 * MIB, signal: abort.signal });
     expect(await errorOf(work)).toMatchObject({ code: 'INTERRUPTED' });
     await expect.poll(() => blob.opened.map(({ destroyed }) => destroyed)).toEqual([true]);
   });

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import {
   collect,
   deleteReference,
+  deleteScope,
   headManifest,
   listTags,
   type RegistryClient,
@@ -95,6 +96,16 @@ describe('a registry that deletes tags', () => {
     });
     expect(log.warnings).toHaveLength(1);
     expect(Object.keys(await tagsAt(direct))).toEqual(['2']);
+  });
+
+  test('wants a token for it, which is asked for with `*`: Quay refuses the action `delete`', async () => {
+    expect(deleteScope(APP)).toBe('repository:team/app:*');
+    const auth = { username: 'anna', password: 'hunter2-S3cr3t' };
+    const { client } = await testbedClient({ auth, tokenAuth: true }, { credential: auth });
+    await store(client, APP, IMAGE, '1', '2');
+    await deleteReference(client, { repository: APP, tag: '1' });
+    await deleteReference(client, { repository: APP, tag: '2' }, { allTags: true });
+    expect(await headManifest(client, APP, IMAGE.digest)).toBeUndefined();
   });
 
   test('refuses by its own reasons', async () => {
@@ -262,10 +273,13 @@ describe('distribution 2.8 deletes by digest only', () => {
   });
 
   test('two tags taken off one after the other do not take each other along', async () => {
-    const { client } = await oldRegistry();
+    const { client, requests } = await oldRegistry();
     await store(client, APP, IMAGE, '1', '2', '3');
     for (const tag of ['1', '2']) await deleteReference(client, { repository: APP, tag });
     expect(await tagsAt(client)).toEqual({ 3: IMAGE.digest });
+    // Each was moved to a manifest of its own, so they could not have, even at the same time.
+    const standIns = requests.filter((line) => line.startsWith('DELETE sha256:'));
+    expect(new Set(standIns).size).toBe(2);
   });
 
   test('a delete that fails puts the tag back', async () => {

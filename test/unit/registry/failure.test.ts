@@ -84,6 +84,20 @@ describe('a status is never hidden', () => {
     expect(error).toMatchObject({ code: 'SERVER_ERROR', details: { status: 500 } });
   });
 
+  test('an interrupt while the words are read is an interrupt', async () => {
+    const server = await startServer([
+      {
+        expect: { path: /manifests/ },
+        reply: { status: 404, body: errors('MANIFEST_UNKNOWN'), fault: 'stall-body' },
+      },
+    ]);
+    const client = await clientOf(server.origin.href, { retries: 0 });
+    const abort = new AbortController();
+    const work = getManifest(client, 'team/app', '1.0', abort.signal);
+    setTimeout(() => abort.abort(), 100);
+    expect(await errorOf(work)).toMatchObject({ code: 'INTERRUPTED' });
+  });
+
   test('a body beyond all measure is not read', async () => {
     const { error, server } = await pullAnswered({
       status: 500,

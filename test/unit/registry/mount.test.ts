@@ -184,9 +184,11 @@ test('an abort during a mount ends the work', async () => {
       if (request.method === 'POST') setImmediate(() => abort.abort());
     },
   });
-  const work = pushBlob(await clientOf(server.origin.href), 'team/app', blob, blob, {
-    mountFrom: ['other/app'],
-    signal: abort.signal,
+  const client = await clientOf(server.origin.href);
+  const options = { mountFrom: ['other/app'], signal: abort.signal };
+  expect(await errorOf(pushBlob(client, 'team/app', blob, blob, options))).toMatchObject({
+    code: 'INTERRUPTED',
   });
-  expect(await errorOf(work)).toMatchObject({ code: 'INTERRUPTED' });
+  // An interrupt is no refusal.
+  expect(client.traits.mountRefused).toBe(false);
 });

@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -48,13 +49,6 @@ function streamed(blob: ReturnType<typeof blobOf>): UploadSource & { readonly op
       };
     },
   };
-}
-
-/** Starts a server that is closed with the test; gives its port. */
-async function listen(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void server.close());
-  return (server.address() as AddressInfo).port;
 }
 
 describe('a testbed', () => {
@@ -525,7 +519,10 @@ test('a registry that accepts a stream before it has come is not believed', asyn
       );
     });
   });
-  const port = await listen(server);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
   let ended = false;
   let asked = 0;
   const endless = new Readable({
