@@ -12,8 +12,17 @@ export default class Testbed extends RegopsCommand {
   static override summary = 'run a disposable OCI registry, in memory or in a folder';
   static override description =
     `A registry of the OCI distribution spec 1.1 on the loopback interface, for tests, demos and CI: all three ways
-of pushing, mounts, ranges, tags, catalog, deletes, referrers. With --upstream it is a pull-through cache. It
-says its URL on standard output (with --json also the files TLS needs) and serves until it is stopped.`;
+of pushing, mounts, ranges, tags, catalog, deletes, referrers, and NSCR's administration under /api/registry.
+With --upstream it is a pull-through cache. It says its URL on standard output (with --json also the files TLS
+needs) and serves until it is stopped.
+
+With --faults it misbehaves, always the same way for a --seed. A fault says which requests and what goes wrong,
+in any order: methods, endpoints (base catalog tags manifests blobs uploads referrers token api), a /path with
+wildcards, repository= reference= nth= every= first= probability= share= after= for=; then one or more of
+delay=50ms..2s delay=p50=10ms,p99=1s stall status=500 body= retry-after=2 handled reset=before|after|head|mid
+truncate=50% shorten=50% corrupt=3 length=+10 digest=wrong|missing rate=64KiB/s stale=5s|3changes forget[=TAG]
+missing lost[=TAG] ghost[=NAME] drift=manifests+1,tags-1 degraded unhealthy session=10m. Faults stand between
+semicolons, or in a JSON file: [{"match": {"kind": "manifests", "nth": 3}, "effect": {"status": 500}}].`;
   static override flags = {
     ...settable({
       port: Flags.integer({
@@ -36,6 +45,17 @@ says its URL on standard output (with --json also the files TLS needs) and serve
       helpValue: 'URL',
       description: 'pull what is missing through from this registry',
     }),
+    faults: Flags.string({
+      helpValue: 'FILE|SPEC',
+      description: 'misbehave as this JSON file or specification says',
+    }),
+    seed: Flags.integer({
+      min: 0,
+      max: 4_294_967_295,
+      helpValue: 'N',
+      description: 'what chance among faults hangs on [default: 0]',
+      dependsOn: ['faults'],
+    }),
     ...registryFlags,
     ...outputFlags(['table', 'json']),
   };
@@ -52,6 +72,15 @@ says its URL on standard output (with --json also the files TLS needs) and serve
     {
       description: 'a pull-through cache kept in a folder',
       command: '<%= config.bin %> <%= command.id %> --upstream https://registry.example.com --dir ./cache',
+    },
+    {
+      description:
+        'a tenth of the manifest reads fail, the third blob upload breaks off, and it says it is not well',
+      command: `<%= config.bin %> <%= command.id %> --seed 7 --faults 'GET manifests status=500 probability=0.1; PUT blobs nth=3 reset=mid; /api/registry/health degraded'`,
+    },
+    {
+      description: 'replies as slow as a busy registry, and a blob in a hundred is lost',
+      command: `<%= config.bin %> <%= command.id %> --faults 'delay=p50=10ms,p90=50ms,p99=200ms; missing share=0.01'`,
     },
   ];
 

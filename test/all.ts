@@ -120,7 +120,7 @@ async function runTests(): Promise<VitestReport | undefined> {
     ...['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`],
     ...(process.stdout.isTTY ? [] : ['--no-color']),
   ];
-  await run('vitest', args, { minutes: 11 });
+  await run('vitest', args, { minutes: 40 });
   try {
     return JSON.parse(readFileSync(reportFile, 'utf8'));
   } catch {

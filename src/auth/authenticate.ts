@@ -1,5 +1,6 @@
 import { type Clock, isRegopsError, type Log, SingleFlight, throwIfAborted } from '../base/index.ts';
 import {
+  detachBody,
   discardBody,
   type HttpRequest,
   type HttpResponse,
@@ -50,8 +51,28 @@ export interface AuthenticateOptions {
  * the token service throw.
  */
 export function authenticate(options: AuthenticateOptions): Middleware {
+  return createAuthenticator(options).middleware;
+}
+
+/** The middleware of {@link authenticate}, and what it has learned. */
+export interface RegistryAuthenticator {
+  readonly middleware: Middleware;
+  /**
+   * The Authorization header for token scopes, as far as earlier answers told what the registry wants: undefined
+   * when it has asked for nothing yet. Fetches a token when there is none with half a minute left. For requests
+   * that do not pass through the middleware; the caller sees to it that they go to the registry's origin alone.
+   * Throws what the credential source and the token service throw.
+   */
+  authorization(scopes: readonly string[], signal?: AbortSignal): Promise<string | undefined>;
+}
+
+/** As {@link authenticate}, for callers that also need the header by itself. */
+export function createAuthenticator(options: AuthenticateOptions): RegistryAuthenticator {
   const authenticator = new Authenticator(options);
-  return (next) => (request) => authenticator.send(request, next);
+  return {
+    middleware: (next) => (request) => authenticator.send(request, next),
+    authorization: (scopes, signal) => authenticator.authorization(scopes, signal),
+  };
 }
 
 /** What a request was sent with. */
@@ -99,9 +120,11 @@ class Authenticator {
       return next(withProof(request, { authorization: `Bearer ${credential.bearerToken}` }));
     }
     const turn: Turn = { request, next, scopes, credential, tried: new Set() };
-    let proof = await this.#foresee(turn);
+    let proof = await this.#foresee(scopes, credential, request.signal);
     for (;;) {
-      const response = await next(proof ? withProof(request, proof) : request);
+      const answer = await next(proof ? withProof(request, proof) : request);
+      // What explains such an answer is asked first; it may need the very connection this one holds.
+      const response = isUnexplained(answer) ? await detachBody(answer) : answer;
       try {
         const better = await this.#reconsider(turn, response, proof);
         if (!better) return response;
@@ -113,15 +136,26 @@ class Authenticator {
     }
   }
 
+  async authorization(texts: readonly string[], signal?: AbortSignal): Promise<string | undefined> {
+    const scopes = parseScopes(texts);
+    const credential = await this.#options.credentials(this.#host, repositoryOf(scopes));
+    if (credential && 'bearerToken' in credential) return `Bearer ${credential.bearerToken}`;
+    return (await this.#foresee(scopes, credential, signal))?.authorization;
+  }
+
   /** What is known to be needed, before anyone asks. */
-  async #foresee({ scopes, credential, request }: Turn): Promise<Proof | undefined> {
+  async #foresee(
+    scopes: ScopeSet,
+    credential: AccountCredential | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Proof | undefined> {
     const scheme = this.#scheme;
     if (!scheme) return undefined;
     if (scheme.kind === 'basic') return basicProof(credential);
     const account = { ...scheme, credential };
     const known = this.#tokens.find(account, scopes, this.#options.clock.now());
     if (known) return bearerProof(known, true, scopes);
-    return scopes.size > 0 ? this.#bearer(account, scopes, request.signal) : undefined;
+    return scopes.size > 0 ? this.#bearer(account, scopes, signal) : undefined;
   }
 
   /** A better proof after a refusal, with the response let go of; undefined when the response stands. */
@@ -136,7 +170,7 @@ class Authenticator {
     let challenges: readonly Challenge[] = parseChallenges(header);
     // A 403 is final but for what RFC 6750 3.1 says about scopes.
     if (response.status === 403 && !challenges.some(wantsMoreScope)) return undefined;
-    if (header === undefined) challenges = await this.#ping(turn);
+    if (isUnexplained(response)) challenges = await this.#ping(turn);
 
     const bearer = challenges.find(
       ({ scheme, parameters }) => scheme === 'bearer' && parameters.get('realm'),
@@ -223,6 +257,11 @@ class Authenticator {
     this.#tokens.add(account, asked, given, token, clock.now());
     return token;
   }
+}
+
+/** Google's 401, which does not say what is wanted. */
+function isUnexplained({ status, headers, foreign }: HttpResponse): boolean {
+  return status === 401 && !foreign && headers['www-authenticate'] === undefined;
 }
 
 function wantsMoreScope({ scheme, parameters }: Challenge): boolean {

@@ -4,7 +4,12 @@
  * and podman keep them. A credential only ever goes to the registry it belongs to, and to the token
  * service that this registry names.
  */
-export { type AuthenticateOptions, authenticate } from './authenticate.ts';
+export {
+  type AuthenticateOptions,
+  authenticate,
+  createAuthenticator,
+  type RegistryAuthenticator,
+} from './authenticate.ts';
 export { type Challenge, parseChallenges } from './challenge.ts';
 export type { Credential, CredentialEnvironment, CredentialSource } from './credential.ts';
 export { type CredentialSourceOptions, createCredentialSource } from './credential-sources.ts';

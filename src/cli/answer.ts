@@ -1,5 +1,14 @@
 import { messageOf, RegopsError, safeJson, writeFileAtomically } from '../base/index.ts';
-import { nagiosLine, type Report, renderNagios, renderTable } from '../report/index.ts';
+import {
+  type Ending,
+  nagiosLine,
+  type Report,
+  renderHtml,
+  renderJunit,
+  renderNagios,
+  renderPrometheus,
+  renderTable,
+} from '../report/index.ts';
 import { exitCodeOf, NAGIOS } from './exit-codes.ts';
 import type { OutputFormat } from './flags.ts';
 
@@ -13,6 +22,8 @@ export interface Answer {
   readonly exitCode: number;
   readonly interrupted: boolean;
   readonly warnings: readonly string[];
+  /** When it was said, in milliseconds since the epoch. */
+  readonly at: number;
   /** Already free of secrets. */
   readonly error?: RegopsError | undefined;
 }
@@ -24,10 +35,22 @@ export interface Drawing {
   readonly width: number | undefined;
 }
 
+/** How it is drawn where nobody looks. */
+export const NO_TERMINAL: Drawing = { color: false, tty: false, width: undefined };
+
 /** The JSON answer (cli.md, "Streams"). */
 export function jsonAnswer(answer: Answer): string {
+  return `${safeJson(envelopeOf(answer), 2)}\n`;
+}
+
+/** The JSON answer as the last line of `ndjson`, after the events. */
+export function ndjsonAnswer(answer: Answer): string {
+  return `${safeJson({ type: 'result', ...envelopeOf(answer) })}\n`;
+}
+
+function envelopeOf(answer: Answer): object {
   const { command, result, exitCode, interrupted, warnings, error } = answer;
-  const envelope = {
+  return {
     schema: `regops.${command}/1`,
     ok: exitCode === 0,
     exitCode,
@@ -45,7 +68,10 @@ export function jsonAnswer(answer: Answer): string {
         }
       : {}),
   };
-  return `${safeJson(envelope, 2)}\n`;
+}
+
+function endingOf({ command, exitCode, interrupted, at, warnings, error }: Answer): Ending {
+  return { command: command.split('.').join(' '), ok: exitCode === 0, interrupted, at, warnings, error };
 }
 
 /** The answer's text in a format, and the exit code where the format has its own. */
@@ -54,11 +80,20 @@ export function renderAnswer(
   format: OutputFormat,
   drawing: Drawing,
 ): { text: string; exitCode: number } {
+  const { report, exitCode } = answer;
   switch (format) {
     case 'json':
-      return { text: jsonAnswer(answer), exitCode: answer.exitCode };
+      return { text: jsonAnswer(answer), exitCode };
+    case 'ndjson':
+      return { text: ndjsonAnswer(answer), exitCode };
+    case 'junit':
+      return { text: renderJunit(report, endingOf(answer)), exitCode };
+    case 'prometheus':
+      return { text: renderPrometheus(report, endingOf(answer)), exitCode };
+    case 'html':
+      return { text: renderHtml(report, endingOf(answer)), exitCode };
     case 'nagios': {
-      const { error, report } = answer;
+      const { error } = answer;
       const service = answer.command.split('.').join(' ');
       if (error) {
         const exitCode = exitCodeOf(error, true);
@@ -70,12 +105,12 @@ export function renderAnswer(
     }
     case 'table':
       return {
-        text: renderTable(answer.report, {
+        text: renderTable(report, {
           color: drawing.color,
           tty: drawing.tty,
           ...(drawing.width === undefined ? {} : { width: drawing.width }),
         }),
-        exitCode: answer.exitCode,
+        exitCode,
       };
   }
 }

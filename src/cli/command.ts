@@ -1,7 +1,7 @@
 import { Command } from '@oclif/core/command';
 import type { InferredArgs, InferredFlags } from '@oclif/core/interfaces';
 import { asRegopsError, RegopsError, systemClock } from '../base/index.ts';
-import { type Answer, jsonAnswer } from './answer.ts';
+import type { Answer } from './answer.ts';
 import { forbidColor, wantsColor } from './color.ts';
 import type { CommandContext, Outcome } from './context.ts';
 import { COMMON_EXIT_STATUS, type ExitStatus, exitCodeOf, SIGNAL_CODES } from './exit-codes.ts';
@@ -10,7 +10,7 @@ import { SECRET_FLAGS } from './flags.ts';
 import { Messages } from './messages.ts';
 import { Output } from './output.ts';
 import { present } from './present.ts';
-import { readRawArgv } from './raw-argv.ts';
+import { readRawArgv, refusalFormat } from './raw-argv.ts';
 import { settingNames, unknownSettings } from './setting-keys.ts';
 import { cacheFolder, readSettings, settingsPath } from './settings.ts';
 import { type StopSignal, watchSignals } from './signals.ts';
@@ -144,6 +144,8 @@ export abstract class RegopsCommand extends Command {
       conceal: (secret) => messages.conceal(secret),
       defer: (close) => void closers.unshift(close),
       present: (outcome) => output.show(this.#answer(outcome, messages)),
+      event: (event) => output.event(event),
+      sample: (report) => output.sample(this.#answer({ result: null, report }, messages)),
     };
     try {
       explain(invocation, messages);
@@ -167,10 +169,8 @@ export abstract class RegopsCommand extends Command {
   /** Ends the program at once, with what can be said without waiting: a pipe takes this little in one go. */
   #leave(name: StopSignal, output: Output): never {
     output.restoreTerminal();
-    if (output.format === 'json' && !output.presented) {
-      const error = new RegopsError('INTERRUPTED', `interrupted by ${name}`);
-      process.stdout.write(jsonAnswer(this.#answer({ ...NOTHING, error }, output.messages, name)));
-    }
+    const error = new RegopsError('INTERRUPTED', `interrupted by ${name}`);
+    output.leave(this.#answer({ ...NOTHING, error }, output.messages, name));
     process.exit(SIGNAL_CODES[name]);
   }
 
@@ -183,6 +183,7 @@ export abstract class RegopsCommand extends Command {
       report,
       exitCode: signal ? SIGNAL_CODES[signal] : error ? exitCodeOf(error) : (outcome.exitCode ?? 0),
       interrupted: signal !== undefined,
+      at: systemClock.now(),
       warnings: messages.warnings,
       error,
     };
@@ -211,8 +212,7 @@ export abstract class RegopsCommand extends Command {
       verbose: raw.verbose,
     });
     const answer = this.#answer({ ...NOTHING, error: asRegopsError(thrown) }, messages);
-    const format = raw.format === 'json' || raw.format === 'nagios' ? raw.format : 'table';
-    await present(answer, { format }, messages);
+    await present(answer, { format: refusalFormat(raw) }, messages);
     if (answer.error) messages.error(answer.error);
   }
 }

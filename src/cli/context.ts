@@ -1,6 +1,6 @@
 import type { Clock, Log, RegopsError } from '../base/index.ts';
-import type { Progress } from '../progress/index.ts';
-import type { Report } from '../report/index.ts';
+import type { Display } from '../progress/index.ts';
+import type { Report, ReportEvent } from '../report/index.ts';
 
 /** What a command's body gives back. */
 export interface Outcome {
@@ -19,7 +19,7 @@ export interface CommandContext {
   /** Aborted with INTERRUPTED by the first SIGINT or SIGTERM. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
-  readonly progress: Progress;
+  readonly progress: Display;
   readonly log: Log;
   readonly environment: Readonly<NodeJS.ProcessEnv>;
   readonly stdin: NodeJS.ReadStream;
@@ -34,4 +34,12 @@ export interface CommandContext {
   defer(close: () => void | Promise<void>): void;
   /** Gives the answer now instead of at the end: for a server that has to say where it listens. */
   present(outcome: Pick<Outcome, 'result' | 'report'>): Promise<void>;
+  /** Tells what just happened: a line of its own with `--format ndjson`, nothing with any other. */
+  event(event: ReportEvent): void;
+  /**
+   * How things stand now: with `--format prometheus --output FILE` the file is replaced, with any other nothing
+   * is done. Resolves when it is written; of samples that come faster than the disk the last one is.
+   * Never rejects: a file that cannot be written is a warning, and the end of the run tries once more.
+   */
+  sample(report: Report): Promise<void>;
 }

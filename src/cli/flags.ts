@@ -8,7 +8,7 @@ import type { FlagInput } from '@oclif/core/interfaces';
 import { isRegopsError, parseDuration, parseRate, parseSize, RegopsError } from '../base/index.ts';
 
 /** The forms an answer can take. */
-export type OutputFormat = 'table' | 'json' | 'nagios';
+export type OutputFormat = 'table' | 'json' | 'ndjson' | 'junit' | 'prometheus' | 'html' | 'nagios';
 
 /** Flags whose values never appear in any message, in settings, or in help. */
 export const SECRET_FLAGS: ReadonlySet<string> = new Set(['password', 'token', 'auth']);

@@ -14,3 +14,4 @@ export * from './flags.ts';
 export * from './lazy.ts';
 export { readPasswordStdin } from './stdio.ts';
 export { findStored, listStored, setStored, unsetStored } from './stored-settings.ts';
+export * from './torture-flags.ts';

@@ -5,7 +5,7 @@
 import type { LayerCache } from '../archive/index.ts';
 import type { Target } from '../jobs/inspect/index.ts';
 import type { Destinations } from '../jobs/push-tar/index.ts';
-import type { CommandContext } from './context.ts';
+import type { CommandContext, Outcome } from './context.ts';
 import type { LoginOptions, LoginResult, LogoutResult } from './login.ts';
 import type { Registries, RegistryFlagValues } from './registries.ts';
 import type { TestbedFlagValues, TestbedResult } from './testbed.ts';
@@ -58,4 +58,9 @@ export async function targetsOf(
 export async function openLayerCache(wanted: boolean, context: CommandContext): Promise<LayerCache> {
   const { LayerCache } = await import('../archive/index.ts');
   return LayerCache.open(wanted ? context.cacheFolder : undefined, { log: context.log });
+}
+
+/** See `torture.ts`. */
+export async function torture(...given: Parameters<typeof import('./torture.ts').torture>): Promise<Outcome> {
+  return (await import('./torture.ts')).torture(...given);
 }

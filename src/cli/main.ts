@@ -1,11 +1,11 @@
 import type { LoadOptions } from '@oclif/core/interfaces';
 import { run } from '@oclif/core/run';
-import { asRegopsError, isRegopsError, messageOf } from '../base/index.ts';
+import { asRegopsError, isRegopsError, messageOf, systemClock } from '../base/index.ts';
 import { wantsColor } from './color.ts';
 import { EXIT_CODES, exitCodeOf, SIGNAL_CODES } from './exit-codes.ts';
 import { Messages } from './messages.ts';
 import { present } from './present.ts';
-import { readRawArgv } from './raw-argv.ts';
+import { readRawArgv, refusalFormat } from './raw-argv.ts';
 import { writeAll } from './stdio.ts';
 
 /**
@@ -64,17 +64,17 @@ async function tell(thrown: unknown): Promise<void> {
     quiet: raw.quiet,
     verbose: raw.verbose,
   });
-  const format = raw.format === 'json' || raw.format === 'nagios' ? raw.format : 'table';
   const answer = {
     command: 'cli',
     result: null,
     report: {},
     exitCode: exitCodeOf(error),
     interrupted: false,
+    at: systemClock.now(),
     warnings: [],
     error,
   };
-  await present(answer, { format }, messages);
+  await present(answer, { format: refusalFormat(raw) }, messages);
   messages.error(error);
 }
 

@@ -1,5 +1,5 @@
 import { isRegopsError } from '../base/index.ts';
-import { type Answer, renderAnswer, writeOutput } from './answer.ts';
+import { type Answer, NO_TERMINAL, renderAnswer, writeOutput } from './answer.ts';
 import { wantsColor } from './color.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import type { OutputFormat } from './flags.ts';
@@ -11,6 +11,8 @@ export interface Presentation {
   readonly format: OutputFormat;
   /** A file, or `-` for stdout. */
   readonly output?: string | undefined;
+  /** How the answer gets into the file when it is not to replace it. Throws OUTPUT_FAILED. */
+  readonly append?: ((text: string) => void) | undefined;
 }
 
 /**
@@ -26,8 +28,7 @@ export async function present(answer: Answer, how: Presentation, messages: Messa
     tty: Boolean(stdout.isTTY),
     width: stdout.columns,
   };
-  const file = { color: false, tty: false, width: undefined };
-  const { text, exitCode } = renderAnswer(answer, how.format, toFile ? file : terminal);
+  const { text, exitCode } = renderAnswer(answer, how.format, toFile ? NO_TERMINAL : terminal);
   process.exitCode = exitCode;
   const { summary, lines, exact } = answer.report;
   if (!toFile) {
@@ -38,7 +39,8 @@ export async function present(answer: Answer, how: Presentation, messages: Messa
     return;
   }
   try {
-    await writeOutput(how.output, text);
+    if (how.append) how.append(text);
+    else await writeOutput(how.output, text);
   } catch (error) {
     if (!isRegopsError(error)) throw error;
     messages.error(error);

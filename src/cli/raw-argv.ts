@@ -1,3 +1,5 @@
+import type { OutputFormat } from './flags.ts';
+
 /** What must be known before the flags are parsed: where a failure of the parsing itself is to be told. */
 export interface RawArgv {
   readonly format: string | undefined;
@@ -28,6 +30,19 @@ export function readRawArgv(argv: readonly string[], environment: NodeJS.Process
     verbose: has('verbose', 'v') || isTrue(environment['REGOPS_VERBOSE']),
     noColor: has('no-color') || isTrue(environment['REGOPS_NO_COLOR']),
   };
+}
+
+const FOR_PROGRAMS: readonly string[] = [
+  'json',
+  'ndjson',
+  'junit',
+  'prometheus',
+  'nagios',
+] satisfies OutputFormat[];
+
+/** The form in which a failure of the parsing is told on stdout: as asked if programs read it, else none but stderr. */
+export function refusalFormat({ format }: RawArgv): OutputFormat {
+  return format !== undefined && FOR_PROGRAMS.includes(format) ? (format as OutputFormat) : 'table';
 }
 
 function isTrue(value: string | undefined): boolean {

@@ -1,7 +1,15 @@
 import { once } from 'node:events';
-import { RegopsError } from '../base/index.ts';
+import { readFile, stat } from 'node:fs/promises';
+import { messageOf, RegopsError, systemCode } from '../base/index.ts';
 import { pullScope } from '../registry/index.ts';
-import { startTestbed, type Testbed, type TestbedOptions, type Upstream } from '../testbed/index.ts';
+import {
+  type Fault,
+  parseFaults,
+  startTestbed,
+  type Testbed,
+  type TestbedOptions,
+  type Upstream,
+} from '../testbed/index.ts';
 import type { CommandContext } from './context.ts';
 import { openRegistries, type RegistryFlagValues } from './registries.ts';
 
@@ -14,7 +22,12 @@ export interface TestbedFlagValues extends RegistryFlagValues {
   readonly tls?: boolean;
   readonly 'client-certs'?: boolean;
   readonly upstream?: string | undefined;
+  readonly faults?: string | undefined;
+  readonly seed?: number | undefined;
 }
+
+/** A longer file of faults is a mistake. */
+const MOST_FAULT_BYTES = 1024 * 1024;
 
 /** The `result` of testbed's JSON answer: all a script needs to use it. */
 export interface TestbedResult {
@@ -44,9 +57,13 @@ export async function serveTestbed(
     tls: (flags.tls || flags['client-certs']) ?? false,
     clientCertificates: flags['client-certs'] ?? false,
     ...(flags.upstream === undefined ? {} : { upstream: await openUpstream(flags, flags.upstream, context) }),
+    ...(flags.faults === undefined ? {} : { faults: await readFaults(flags.faults) }),
+    ...(flags.seed === undefined ? {} : { faultSeed: flags.seed }),
     log: context.log,
-    onRequest: ({ method, path, status, ms, bytesIn, bytesOut }) =>
-      context.log.trace(`${method} ${path} ${status} ${ms} ms in ${bytesIn} out ${bytesOut}`),
+    onRequest: ({ method, path, status, ms, bytesIn, bytesOut, faults = [] }) => {
+      const wrong = faults.length > 0 ? ` faults ${faults.join(',')}` : '';
+      context.log.trace(`${method} ${path} ${status} ${ms} ms in ${bytesIn} out ${bytesOut}${wrong}`);
+    },
   } satisfies TestbedOptions);
   context.defer(() => testbed.close());
   const result = describe(testbed);
@@ -64,6 +81,34 @@ function describe({ url, host, port, caFile, clientCertFile, clientKeyFile }: Te
     ...(clientCertFile === undefined ? {} : { clientCertFile }),
     ...(clientKeyFile === undefined ? {} : { clientKeyFile }),
   };
+}
+
+/**
+ * Faults from a file, or from the value itself when there is no such file.
+ * Throws CONFIG_INVALID, FILE_NOT_FOUND, IO_FAILED.
+ */
+async function readFaults(value: string): Promise<readonly Fault[]> {
+  const text = await readIfFile(value);
+  if (text === undefined && value.endsWith('.json')) {
+    throw new RegopsError('FILE_NOT_FOUND', `no such file: ${value}`);
+  }
+  return parseFaults(text ?? value);
+}
+
+async function readIfFile(path: string): Promise<string | undefined> {
+  try {
+    const { size } = await stat(path);
+    if (size > MOST_FAULT_BYTES) throw new RegopsError('CONFIG_INVALID', `${path}: longer than 1 MiB`);
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    const code = systemCode(error);
+    // A specification is no path: too long, or with a character that none may have.
+    if (code && ['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ERR_INVALID_ARG_VALUE'].includes(code))
+      return undefined;
+    if (code)
+      throw new RegopsError('IO_FAILED', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
+    throw error;
+  }
 }
 
 function parseAuth(text: string): { username: string; password: string } {

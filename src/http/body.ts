@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { z } from 'zod';
 import { escapeText, messageOf, RegopsError, redactText } from '../base/index.ts';
@@ -30,6 +31,15 @@ export async function readBody(response: HttpResponse, maxBytes: number, what: s
     chunks.push(chunk);
   }
   return Buffer.concat(chunks, size);
+}
+
+/**
+ * The same answer with its body in memory, so that its connection is free for what has to be asked before
+ * the answer can be used. A body that is too large or breaks off is dropped: only the head counts then.
+ */
+export async function detachBody(response: HttpResponse): Promise<HttpResponse> {
+  const bytes = await readBody(response, DRAINED_BYTES, 'response').catch(() => Buffer.alloc(0));
+  return { ...response, body: Readable.from([bytes], { objectMode: false }) };
 }
 
 /**

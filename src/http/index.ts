@@ -5,8 +5,16 @@
  */
 export { classifyHost, type HostClass, isLoopbackHost } from './address.ts';
 export { type Agent, type AgentOptions, createAgent } from './agent.ts';
-export { discardBody, excerptOf, readBody, readJson } from './body.ts';
+export { detachBody, discardBody, excerptOf, readBody, readJson } from './body.ts';
 export { loadCertsDir } from './certs-dir.ts';
+export {
+  type FastLane,
+  type FastLaneOptions,
+  type LaneError,
+  type LaneRequest,
+  type LaneResult,
+  openFastLane,
+} from './fast-lane.ts';
 export { type HeaderOptions, setHeaders } from './headers.ts';
 export * from './message.ts';
 export { chooseProxy, type ProxySettings } from './proxy.ts';

@@ -5,6 +5,11 @@ import type { Progress } from './events.ts';
 export interface Display extends Progress {
   /** Prints a line, already escaped and coloured. */
   line(text: string): void;
+  /**
+   * Shows these lines, already escaped and coloured, below all others, in place of the ones shown before: a
+   * live view. Only a terminal does; false says that nobody sees them.
+   */
+  panel(lines: readonly string[]): boolean;
 }
 
 /** The little of a terminal or file stream that progress needs. */

@@ -9,6 +9,7 @@ import { PlainProgress } from './plain.ts';
 
 export type { Display, ProgressMode, ProgressOptions, ProgressStream } from './display.ts';
 export * from './events.ts';
+export { sparkline } from './sparkline.ts';
 
 /** The display that fits the stream and the wish. */
 export async function createProgress(options: ProgressOptions): Promise<Display> {
@@ -27,5 +28,6 @@ function silentDisplay({ stream }: ProgressOptions): Display {
   return {
     ...silentProgress,
     line: (text) => void stream.write(`${text}\n`),
+    panel: () => false,
   };
 }

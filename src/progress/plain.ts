@@ -76,6 +76,10 @@ export class PlainProgress implements Display {
     this.#options.stream.write(`${text}\n`);
   }
 
+  panel(): boolean {
+    return false;
+  }
+
   close(): void {
     this.#closed = true;
     this.#stop.abort();

@@ -33,6 +33,7 @@ export class TerminalProgress implements Display {
   readonly #rate = new RateMeter();
   #screen: MultiBar | undefined;
   #slots = 0;
+  #panel: readonly string[] = [];
   #closed = false;
 
   constructor(options: ProgressOptions) {
@@ -76,7 +77,18 @@ export class TerminalProgress implements Display {
   line(text: string): void {
     // The end of the line is cleared too: a longer bar may have stood there.
     if (this.#screen) this.#screen.log(`${text}\u001b[K\n`);
-    else this.#options.stream.write(`${text}\n`);
+    else this.#options.stream.write(`${this.#erased()}${text}\n${this.#drawnPanel()}`);
+  }
+
+  panel(lines: readonly string[]): boolean {
+    if (this.#closed) return false;
+    // Bars and a panel would fight for the same lines: bars go first.
+    if (this.#screen) return true;
+    const erased = this.#erased();
+    // What scrolls out at the top cannot be erased.
+    this.#panel = lines.slice(0, Math.max(1, (this.#options.stream.rows ?? 24) - 1));
+    this.#options.stream.write(erased + this.#drawnPanel());
+    return true;
   }
 
   close(): void {
@@ -86,6 +98,23 @@ export class TerminalProgress implements Display {
     this.#screen = undefined;
     screen?.update();
     screen?.stop();
+    this.#takeDownPanel();
+  }
+
+  #takeDownPanel(): void {
+    if (this.#panel.length > 0) this.#options.stream.write(this.#erased());
+    this.#panel = [];
+  }
+
+  /** Goes back to the panel's first line and clears from there on. */
+  #erased(): string {
+    return this.#panel.length > 0 ? `\u001b[${this.#panel.length}F\u001b[J` : '';
+  }
+
+  /** Each line is cut to the terminal's width: one that wraps would be two, and erasing would miss it. */
+  #drawnPanel(): string {
+    const width = (this.#options.stream.columns ?? 80) - 1;
+    return this.#panel.map((line) => `${truncateText(line, width)}\n`).join('');
   }
 
   /** Opens the screen with the first task, and a line for each task until the terminal or the limit is full. */
@@ -93,6 +122,7 @@ export class TerminalProgress implements Display {
     if (this.#closed) return;
     const { stream } = this.#options;
     if (!this.#screen) {
+      this.#takeDownPanel();
       this.#screen = new MultiBar({
         stream: stream as NodeJS.WriteStream,
         clearOnComplete: true,

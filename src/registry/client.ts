@@ -1,5 +1,14 @@
+import type { Credential } from '../auth/index.ts';
 import type { Clock, Log } from '../base/index.ts';
-import type { BodyRecipe, HttpResponse, Method, RequestHeaders, Send } from '../http/index.ts';
+import type {
+  BodyRecipe,
+  HttpResponse,
+  Method,
+  ProxySettings,
+  RequestHeaders,
+  Send,
+  TlsMaterial,
+} from '../http/index.ts';
 import type { RegistryTraits } from './traits.ts';
 
 /** A request to a registry, below its `/v2/` or to a URL the registry gave (an upload's Location). */
@@ -17,6 +26,20 @@ export interface RegistryRequest {
   readonly timeoutMs?: number;
 }
 
+/** All it takes to connect to the same registry from another thread: plain data. Holds secrets: never shown. */
+export interface RegistryConnection {
+  readonly domain: string;
+  readonly origin: string;
+  readonly credential?: Credential | undefined;
+  readonly allowedRealms: readonly string[];
+  readonly tls?: TlsMaterial | undefined;
+  readonly insecure: boolean;
+  readonly proxy?: ProxySettings | undefined;
+  readonly timeoutMs: number;
+  readonly retries: number;
+  readonly userAgent: string;
+}
+
 /** One registry, ready to be spoken to. The verbs are functions beside it: blobs, manifests, tags … */
 export interface RegistryClient {
   /** Its name in references. */
@@ -32,6 +55,13 @@ export interface RegistryClient {
   readonly timeoutMs: number;
   /** Sends a request through the whole chain; throws a RegopsError only when there is no response. */
   request(request: RegistryRequest): Promise<HttpResponse>;
+  /**
+   * The Authorization header for token scopes, as far as earlier requests told what the registry wants; for a
+   * fast lane to this client's origin. Throws what the credential source and the token service throw.
+   */
+  authorization(scopes: readonly string[], signal?: AbortSignal): Promise<string | undefined>;
+  /** How another thread connects to the same registry, with the credential that is good for all of it. */
+  connection(): Promise<RegistryConnection>;
   close(): Promise<void>;
 }
 
@@ -45,6 +75,8 @@ export function createRegistryClient(parts: {
   clock: Clock;
   retries: number;
   timeoutMs: number;
+  authorization: RegistryClient['authorization'];
+  connection: RegistryClient['connection'];
   close(): Promise<void>;
 }): RegistryClient {
   const { send, ...rest } = parts;

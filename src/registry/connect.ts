@@ -1,4 +1,4 @@
-import { authenticate, type CredentialSource } from '../auth/index.ts';
+import { type CredentialSource, createAuthenticator } from '../auth/index.ts';
 import { type Clock, isRegopsError, type Log } from '../base/index.ts';
 import {
   type Agent,
@@ -14,7 +14,7 @@ import {
   throttle,
   trace,
 } from '../http/index.ts';
-import { createRegistryClient, type RegistryClient } from './client.ts';
+import { createRegistryClient, type RegistryClient, type RegistryConnection } from './client.ts';
 import type { RegistryTarget } from './target.ts';
 import { unknownTraits } from './traits.ts';
 
@@ -96,22 +96,16 @@ function clientAt(origin: URL, options: ConnectOptions): RegistryClient {
     trace(log, clock),
     setHeaders({ origin, userAgent: options.userAgent }),
   ];
-  const send = compose(
-    [
-      followRedirects({ origin }),
-      authenticate({
-        origin,
-        host: target.domain,
-        credentials: options.credentials,
-        allowedRealms: options.allowedRealms ?? [],
-        tokenSend: compose(wire, agent.send),
-        clock,
-        log,
-      }),
-      ...wire,
-    ],
-    agent.send,
-  );
+  const authenticator = createAuthenticator({
+    origin,
+    host: target.domain,
+    credentials: options.credentials,
+    allowedRealms: options.allowedRealms ?? [],
+    tokenSend: compose(wire, agent.send),
+    clock,
+    log,
+  });
+  const send = compose([followRedirects({ origin }), authenticator.middleware, ...wire], agent.send);
   return createRegistryClient({
     domain: target.domain,
     origin,
@@ -121,6 +115,36 @@ function clientAt(origin: URL, options: ConnectOptions): RegistryClient {
     clock,
     retries,
     timeoutMs: options.timeoutMs,
+    authorization: authenticator.authorization,
+    async connection() {
+      return {
+        domain: target.domain,
+        origin: origin.origin,
+        credential: await options.credentials(target.domain),
+        allowedRealms: options.allowedRealms ?? [],
+        tls: options.tls,
+        insecure: options.insecure ?? false,
+        proxy: options.proxy,
+        timeoutMs: options.timeoutMs,
+        retries,
+        userAgent: options.userAgent,
+      };
+    },
     close: () => agent.close(),
+  });
+}
+
+/** Connects as another thread's client is connected: see `RegistryClient.connection`. */
+export function reconnect(
+  connection: RegistryConnection,
+  context: Pick<ConnectOptions, 'log' | 'clock' | 'connections'>,
+): RegistryClient {
+  const { domain, origin, credential, ...rest } = connection;
+  const url = new URL(origin);
+  return clientAt(url, {
+    ...rest,
+    ...context,
+    target: { domain, origins: [url] },
+    credentials: async () => credential,
   });
 }

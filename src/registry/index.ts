@@ -3,6 +3,8 @@
  * referrers, deletes, and `upload/`, the state machine that gets a blob there. `connectRegistry` builds the
  * chain of middlewares; every verb is a function that takes the client first.
  */
+
+export type { LaneRequest, LaneResult } from '../http/index.ts';
 export * from './blobs.ts';
 export {
   CATALOG_SCOPE,
@@ -11,11 +13,13 @@ export {
   pullScope,
   pushScope,
   type RegistryClient,
+  type RegistryConnection,
   type RegistryRequest,
 } from './client.ts';
 export { type ConnectOptions, connectRegistry } from './connect.ts';
 export { type Deletion, deleteReference } from './delete.ts';
 export { registryCodeOf, statusOf } from './failure.ts';
+export { type LaneGrant, openRegistryLane, type RegistryLane } from './fast-lane.ts';
 export { collect, listRepositories, listTags } from './lists.ts';
 export * from './manifests.ts';
 export { ping } from './ping.ts';

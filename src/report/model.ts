@@ -3,6 +3,8 @@
  * `report/formats` renders it. The JSON answer carries the job's result itself, not this.
  */
 export interface Report {
+  /** What a page is headed with; without it the command's name. */
+  readonly title?: string;
   /**
    * Exact text that is the whole answer (a raw manifest): written byte for byte without a newline of ours
    * into a pipe or file, escaped line by line on a terminal. Everything else but `summary` is then left out.
@@ -18,6 +20,8 @@ export interface Report {
   readonly checks?: readonly Check[];
   /** Numbers worth keeping: perfdata, exposition. */
   readonly metrics?: readonly Metric[];
+  /** How values went over time: plots. */
+  readonly series?: readonly Series[];
   /** One sentence that sums it all up; the human summary that stays on stdout when `--output` takes the report. */
   readonly summary?: string;
 }
@@ -44,9 +48,13 @@ export interface Column {
 
 export interface Check {
   readonly name: string;
+  /** What it is one of many of (a repository, a phase): a test suite of its own in `junit`. */
+  readonly group?: string;
   readonly status: 'pass' | 'warn' | 'fail' | 'unknown';
   /** What was seen, in one line. */
   readonly message: string;
+  /** What the judgement rests on (request, reply, time), in as many lines as it takes; for `junit` and `html`. */
+  readonly evidence?: string;
   readonly durationMs?: number;
 }
 
@@ -55,8 +63,46 @@ export interface Metric {
   readonly name: string;
   readonly help: string;
   readonly value: number;
+  /** `counter` for what only grows while the program runs; its name then ends in `_total`. Default `gauge`. */
+  readonly type?: 'gauge' | 'counter';
   readonly unit?: 's' | 'ms' | 'B' | '%' | 'c' | '';
   readonly labels?: Readonly<Record<string, string>>;
   readonly warn?: number;
   readonly critical?: number;
+}
+
+/** One line of a plot. Series with the same plot and unit are drawn together, in their order. */
+export interface Series {
+  readonly plot: string;
+  readonly name: string;
+  /** What the values are in, as an axis says it: `ms`, `req/s`, `B`; '' for a plain count. */
+  readonly unit: string;
+  /** In the order of time, `atMs` since the run began. A value that is NaN leaves a gap. */
+  readonly points: readonly (readonly [atMs: number, value: number])[];
+  /** A state that holds until the next point (a count of tags), not samples of something that flows. */
+  readonly step?: boolean;
+}
+
+/**
+ * Something that happened while a command ran: a line of `ndjson`, written at once. JSON as in the answer
+ * (camelCase, bytes, milliseconds or ISO 8601); the type `result` is the answer's own, on the last line.
+ */
+export interface ReportEvent {
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
+
+/** How the run that made a report ended: what a document says beside the findings. Free of secrets. */
+export interface Ending {
+  /** The command's words: `torture monitor`. */
+  readonly command: string;
+  /** Done, and nothing wrong found: exit code 0. */
+  readonly ok: boolean;
+  readonly interrupted: boolean;
+  /** When, in milliseconds since the epoch. */
+  readonly at: number;
+  readonly warnings: readonly string[];
+  readonly error?:
+    | { readonly code: string; readonly message: string; readonly hints: readonly string[] }
+    | undefined;
 }

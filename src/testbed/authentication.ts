@@ -19,27 +19,32 @@ export function requireBasic(account: Account): Layer {
 /**
  * The layer that lets in who brings a token that grants what the request needs (RFC 6750). The challenge
  * names our own token service and the scopes to ask it for. Insufficient scope is 401 and not 403, as with
- * distribution: clients then ask for a better token.
+ * distribution: clients then ask for a better token. NSCR's administration knows no tokens: it asks for the
+ * account by Basic, if there is one.
  *
  * @param ownUrl where we are when the client does not say it (`http://host:port`)
  */
-export function requireToken(tokens: Tokens, ownUrl: () => string): Layer {
-  return (next) => async (request) => {
-    if (request.route?.name === 'token') return next(request);
-    const needed = requiredAccess(request);
-    const token = /^bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    const granted = token === undefined ? undefined : tokens.accessOf(token);
-    if (granted && covers(granted, needed)) return next(request);
+export function requireToken(tokens: Tokens, ownUrl: () => string, account?: Account): Layer {
+  return (next) => {
+    const administration = account ? requireBasic(account)(next) : next;
+    return async (request) => {
+      if (request.route?.name === 'token') return next(request);
+      if (request.route?.name.startsWith('nscr-')) return administration(request);
+      const needed = requiredAccess(request);
+      const token = /^bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+      const granted = token === undefined ? undefined : tokens.accessOf(token);
+      if (granted && covers(granted, needed)) return next(request);
 
-    const parameters = [
-      `realm="${realmOf(request, ownUrl())}"`,
-      `service="${TOKEN_SERVICE}"`,
-      ...(needed.length > 0 ? [`scope="${needed.map(formatScope).join(' ')}"`] : []),
-      ...(token === undefined ? [] : [`error="${granted ? 'insufficient_scope' : 'invalid_token'}"`]),
-    ];
-    return errorReply('UNAUTHORIZED', 'authentication required', {
-      headers: { 'www-authenticate': `Bearer ${parameters.join(',')}` },
-    });
+      const parameters = [
+        `realm="${realmOf(request, ownUrl())}"`,
+        `service="${TOKEN_SERVICE}"`,
+        ...(needed.length > 0 ? [`scope="${needed.map(formatScope).join(' ')}"`] : []),
+        ...(token === undefined ? [] : [`error="${granted ? 'insufficient_scope' : 'invalid_token'}"`]),
+      ];
+      return errorReply('UNAUTHORIZED', 'authentication required', {
+        headers: { 'www-authenticate': `Bearer ${parameters.join(',')}` },
+      });
+    };
   };
 }
 

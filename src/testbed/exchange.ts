@@ -26,6 +26,18 @@ export interface Reply {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Body;
+  /** Where a fault breaks the connection off. */
+  readonly cut?: Cut;
+  /** Names of the faults that had a part in it, for the access log. */
+  readonly faults?: readonly string[];
+}
+
+/** A connection that ends before its reply does. */
+export interface Cut {
+  /** After so many bytes of the body, or before the head. */
+  readonly after: number | 'nothing';
+  /** With an abrupt reset, or by an orderly end. */
+  readonly with: 'reset' | 'end';
 }
 
 export type Handler = (request: ApiRequest) => Promise<Reply>;
@@ -132,6 +144,10 @@ export async function sendReply(
     if (body instanceof Readable) body.destroy();
     return;
   }
+  if (reply.cut) {
+    await sendUntilCut(response, method, { status, headers, body, cut: reply.cut }, onBytes);
+    return;
+  }
   response.writeHead(status, headers);
   if (method === 'HEAD' || !mayHaveLength) {
     if (body instanceof Readable) body.destroy();
@@ -152,6 +168,39 @@ export async function sendReply(
   } catch (error) {
     response.destroy();
     throw error;
+  }
+}
+
+/** Sends what comes before a cut, and breaks the connection off there. */
+async function sendUntilCut(
+  response: ServerResponse,
+  method: string,
+  reply: { status: number; headers: Record<string, string | number>; body: Body; cut: Cut },
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  const { body, cut } = reply;
+  const { socket } = response;
+  try {
+    if (cut.after === 'nothing') return;
+    response.writeHead(reply.status, reply.headers).flushHeaders();
+    let left = method === 'HEAD' ? 0 : cut.after;
+    if (left > 0) {
+      for await (const part of body) {
+        const sent = part.subarray(0, left);
+        if (response.destroyed) return;
+        onBytes(sent.length);
+        left -= sent.length;
+        if (!response.write(sent) && !response.destroyed) await drained(response);
+        if (left === 0) break;
+      }
+    }
+    // A reset must not overtake what was written before it.
+    if (cut.with === 'reset' && socket) await new Promise((resolve) => socket.write('', resolve));
+  } finally {
+    if (body instanceof Readable) body.destroy();
+    if (cut.with === 'end') socket?.destroySoon();
+    else if (socket && !('encrypted' in socket)) socket.resetAndDestroy();
+    else response.destroy();
   }
 }
 

@@ -4,7 +4,15 @@ import { MemoryContent } from './memory-content.ts';
 import type { NamePage, PageRequest } from './names.ts';
 import type { ByteRange } from './ranges.ts';
 import { type Change, RepositoryIndex } from './repository-index.ts';
-import type { Content, Spool, Storage, StoredManifest } from './storage.ts';
+import type {
+  Content,
+  Inventory,
+  NameChange,
+  RepositoryContents,
+  Spool,
+  Storage,
+  StoredManifest,
+} from './storage.ts';
 
 /** Makes changes of the index last: nothing in memory, a journal in a folder. */
 export interface Recorder {
@@ -63,6 +71,18 @@ export class IndexedStorage implements Storage {
 
   async referrers(repository: string, subject: Digest): Promise<readonly Digest[]> {
     return this.#index.referrers(repository, subject);
+  }
+
+  inventory(): Inventory {
+    return this.#index.inventory();
+  }
+
+  contents(repository: string): RepositoryContents | undefined {
+    return this.#index.contents(repository);
+  }
+
+  watchNames(watcher: (change: NameChange) => void): void {
+    this.#index.watcher = watcher;
   }
 
   spool(): Spool {

@@ -25,6 +25,10 @@ export function compareNames(a: string, b: string): number {
 export class SortedNames {
   readonly #names: string[] = [];
 
+  [Symbol.iterator](): Iterator<string> {
+    return this.#names[Symbol.iterator]();
+  }
+
   add(name: string): void {
     const at = this.#firstNotBefore(name);
     if (this.#names[at] !== name) this.#names.splice(at, 0, name);
@@ -35,23 +39,32 @@ export class SortedNames {
     if (this.#names[at] === name) this.#names.splice(at, 1);
   }
 
-  page({ limit, after }: PageRequest): NamePage {
-    let from = 0;
-    if (after !== undefined) {
-      from = this.#firstNotBefore(after);
-      if (this.#names[from] === after) from++;
-    }
-    return { names: this.#names.slice(from, from + limit), more: from + limit < this.#names.length };
+  page(wanted: PageRequest): NamePage {
+    return pageOfNames(this.#names, wanted);
   }
 
   #firstNotBefore(name: string): number {
-    let low = 0;
-    let high = this.#names.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (compareNames(this.#names[middle] as string, name) < 0) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return firstNotBefore(this.#names, name);
   }
+}
+
+/** A page of names that are in order. */
+export function pageOfNames(names: readonly string[], { limit, after }: PageRequest): NamePage {
+  let from = 0;
+  if (after !== undefined) {
+    from = firstNotBefore(names, after);
+    if (names[from] === after) from++;
+  }
+  return { names: names.slice(from, from + limit), more: from + limit < names.length };
+}
+
+function firstNotBefore(names: readonly string[], name: string): number {
+  let low = 0;
+  let high = names.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compareNames(names[middle] as string, name) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -11,7 +11,15 @@ import {
   parseManifest,
 } from '../oci/index.ts';
 import type { NamePage, PageRequest } from './names.ts';
-import type { Content, Spool, Storage, StoredManifest } from './storage.ts';
+import type {
+  Content,
+  Inventory,
+  NameChange,
+  RepositoryContents,
+  Spool,
+  Storage,
+  StoredManifest,
+} from './storage.ts';
 import type { Upstream, UpstreamResponse } from './upstream.ts';
 
 const ACCEPT = { accept: MANIFEST_ACCEPT.join(', ') };
@@ -98,6 +106,18 @@ export class PullThroughStorage implements Storage {
 
   referrers(repository: string, subject: Digest): Promise<readonly Digest[]> {
     return this.#local.referrers(repository, subject);
+  }
+
+  inventory(): Inventory {
+    return this.#local.inventory();
+  }
+
+  contents(repository: string): RepositoryContents | undefined {
+    return this.#local.contents(repository);
+  }
+
+  watchNames(watcher: (change: NameChange) => void): void {
+    this.#local.watchNames(watcher);
   }
 
   spool(): Spool {

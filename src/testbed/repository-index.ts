@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Digest, digestSchema, isRepository, isTag } from '../oci/index.ts';
 import { type NamePage, type PageRequest, SortedNames } from './names.ts';
+import type { Inventory, NameChange, RepositoryContents } from './storage.ts';
 
 const repository = z.string().refine(isRepository);
 const tag = z.string().refine(isTag);
@@ -32,12 +33,14 @@ export interface ManifestEntry {
 }
 
 interface Repository {
+  readonly name: string;
   readonly blobs: Map<Digest, number>;
   readonly manifests: Map<Digest, ManifestEntry>;
   readonly tags: Map<string, Digest>;
   readonly tagNames: SortedNames;
   readonly tagsOf: Map<Digest, Set<string>>;
   readonly referrers: Map<Digest, Set<Digest>>;
+  lastUploadedAt: number | undefined;
 }
 
 /**
@@ -49,9 +52,18 @@ export class RepositoryIndex {
   readonly #repositories = new Map<string, Repository>();
   readonly #names = new SortedNames();
   readonly #holders = new Map<Digest, number>();
+  #revision = 0;
+  /** Told of every name that comes or goes. */
+  watcher: ((change: NameChange) => void) | undefined;
 
   /** Makes a change; false when it changed nothing (already so, nothing to delete, a tag for a missing manifest). */
   apply(change: Change): boolean {
+    const changed = this.#make(change);
+    if (changed) this.#revision++;
+    return changed;
+  }
+
+  #make(change: Change): boolean {
     switch (change.op) {
       case 'blob':
         return this.#addBlob(this.#open(change.repository), change.digest, change.size);
@@ -78,6 +90,20 @@ export class RepositoryIndex {
         yield { op: 'manifest', repository: name, digest, ...entry };
       for (const [text, digest] of held.tags) yield { op: 'tag', repository: name, tag: text, digest };
     }
+  }
+
+  /** All that is held: lists of this moment, and maps that go on changing. */
+  inventory(): Inventory {
+    const repositories = Array.from(this.#names, (name) => this.contents(name) as RepositoryContents);
+    return { revision: this.#revision, repositories };
+  }
+
+  contents(name: string): RepositoryContents | undefined {
+    const held = this.#repositories.get(name);
+    if (!held) return undefined;
+    const { lastUploadedAt, blobs, manifests } = held;
+    const tags = Array.from(held.tagNames, (tag) => [tag, held.tags.get(tag)] as const);
+    return { name, lastUploadedAt, blobs, manifests, tags };
   }
 
   has(name: string): boolean {
@@ -117,6 +143,8 @@ export class RepositoryIndex {
     const known = this.#repositories.get(name);
     if (known) return known;
     const fresh: Repository = {
+      name,
+      lastUploadedAt: undefined,
       blobs: new Map(),
       manifests: new Map(),
       tags: new Map(),
@@ -126,6 +154,7 @@ export class RepositoryIndex {
     };
     this.#repositories.set(name, fresh);
     this.#names.add(name);
+    this.watcher?.({ repository: name, isListed: true });
     return fresh;
   }
 
@@ -145,15 +174,18 @@ export class RepositoryIndex {
     if (held.manifests.get(digest)?.mediaType === mediaType) return false;
     if (!held.manifests.has(digest)) this.#hold(digest);
     held.manifests.set(digest, { mediaType, size: bytes, subject });
+    held.lastUploadedAt = Date.now();
     if (subject) addTo(held.referrers, subject, digest);
     return true;
   }
 
   #setTag(held: Repository | undefined, text: string, digest: Digest): boolean {
     if (!held?.manifests.has(digest) || held.tags.get(text) === digest) return false;
-    this.#deleteTag(held, text);
+    const before = held.tags.get(text);
+    if (before) removeFrom(held.tagsOf, before, text);
     held.tags.set(text, digest);
     held.tagNames.add(text);
+    if (!before) this.watcher?.({ repository: held.name, tag: text, isListed: true });
     addTo(held.tagsOf, digest, text);
     return true;
   }
@@ -180,6 +212,7 @@ export class RepositoryIndex {
     held.tags.delete(text);
     held.tagNames.delete(text);
     removeFrom(held.tagsOf, digest, text);
+    this.watcher?.({ repository: held.name, tag: text, isListed: false });
     return true;
   }
 

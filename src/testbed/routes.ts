@@ -1,4 +1,7 @@
-/** The endpoints of the distribution spec 1.1 ("Endpoints"), the catalog of Docker's registry, and our token service. */
+/**
+ * The endpoints of the distribution spec 1.1 ("Endpoints"), the catalog of Docker's registry, our token service,
+ * and the administration of NSCR.
+ */
 export type RouteName =
   | 'base'
   | 'catalog'
@@ -8,7 +11,21 @@ export type RouteName =
   | 'uploads'
   | 'upload'
   | 'referrers'
-  | 'token';
+  | 'token'
+  | NscrRouteName;
+
+/** The endpoints of NSCR's administration; `nscr-repository` is one repository's details. */
+export type NscrRouteName =
+  | 'nscr-state'
+  | 'nscr-health'
+  | 'nscr-repositories'
+  | 'nscr-repository'
+  | 'nscr-sessions'
+  | 'nscr-blobs'
+  | 'nscr-blob-names'
+  | 'nscr-storage'
+  | 'nscr-collect'
+  | 'nscr-collect-stats';
 
 /** An endpoint and the names in its path, decoded but not checked; empty where it has none. */
 export interface Route {
@@ -23,6 +40,15 @@ const FIXED: ReadonlyMap<string, RouteName> = new Map([
   ['/v2/', 'base'],
   ['/v2/_catalog', 'catalog'],
   ['/token', 'token'],
+  ['/api/registry/state', 'nscr-state'],
+  ['/api/registry/health', 'nscr-health'],
+  ['/api/registry/repositories', 'nscr-repositories'],
+  ['/api/registry/sessions', 'nscr-sessions'],
+  ['/api/registry/blobs', 'nscr-blobs'],
+  ['/api/registry/storage', 'nscr-storage'],
+  ['/api/blobs', 'nscr-blob-names'],
+  ['/api/garbage-collect', 'nscr-collect'],
+  ['/api/garbage-collect/stats', 'nscr-collect-stats'],
 ]);
 
 /**
@@ -36,6 +62,7 @@ const IN_REPOSITORY: readonly (readonly [RouteName, RegExp])[] = [
   ['upload', /^\/v2\/(.+)\/blobs\/uploads\/([^/]+)$/],
   ['tags', /^\/v2\/(.+)\/tags\/list$/],
   ['referrers', /^\/v2\/(.+)\/referrers\/([^/]+)$/],
+  ['nscr-repository', /^\/api\/registry\/repositories\/(.+)$/],
 ];
 
 /** Finds the endpoint of a path. */

@@ -24,6 +24,8 @@ export interface RequestLine {
   /** Bytes of the bodies, as far as they were read and sent. */
   readonly bytesIn: number;
   readonly bytesOut: number;
+  /** Names of the faults that made something of it go wrong. */
+  readonly faults?: readonly string[];
 }
 
 export interface ServerOptions {
@@ -106,6 +108,7 @@ export class ApiServer {
     const began = performance.now();
     const request = new IncomingRequest(message);
     let bytesOut = 0;
+    let faults: readonly string[] | undefined;
     this.#active++;
     response.once('close', () => {
       this.#active--;
@@ -117,10 +120,12 @@ export class ApiServer {
         ms: performance.now() - began,
         bytesIn: request.received,
         bytesOut,
+        ...(faults && { faults }),
       });
     });
     try {
       const reply = await this.#handler(request);
+      faults = reply.faults;
       if (this.#isClosing) response.shouldKeepAlive = false;
       await sendReply(response, request.method, reply, (bytes) => {
         bytesOut += bytes;

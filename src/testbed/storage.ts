@@ -24,6 +24,32 @@ export interface Spool {
   discard(): Promise<void>;
 }
 
+/** What one repository holds. */
+export interface RepositoryContents {
+  readonly name: string;
+  /** When a manifest was last stored there, in milliseconds since the epoch; of a reopened folder: when it was opened. */
+  readonly lastUploadedAt: number | undefined;
+  /** Sizes in bytes. */
+  readonly blobs: ReadonlyMap<Digest, number>;
+  readonly manifests: ReadonlyMap<Digest, unknown>;
+  /** In order, with what each points at: always something, unless a fault lies about it. */
+  readonly tags: readonly (readonly [tag: string, digest: Digest | undefined])[];
+}
+
+/** All that a registry holds, for its administration. */
+export interface Inventory {
+  /** Another number after every change. */
+  readonly revision: number;
+  readonly repositories: readonly RepositoryContents[];
+}
+
+/** A tag, or without one a repository, that is listed from now on or no longer. */
+export interface NameChange {
+  readonly repository: string;
+  readonly tag?: string;
+  readonly isListed: boolean;
+}
+
 /**
  * What a registry holds, seen by its handlers: content lies under its digest and is shared, but a
  * repository shows only what was pushed or mounted there. Names and digests were checked before.
@@ -41,6 +67,13 @@ export interface Storage {
   blob(repository: string, digest: Digest): Promise<Content | undefined>;
   /** Digests of the manifests whose `subject` this is, in order. */
   referrers(repository: string, subject: Digest): Promise<readonly Digest[]>;
+
+  /** All that is held here. Its lists are of one moment; its maps go on changing. */
+  inventory(): Inventory;
+  /** The same of one repository. */
+  contents(repository: string): RepositoryContents | undefined;
+  /** Tells of every name that comes or goes; there is one watcher at a time. */
+  watchNames(watcher: (change: NameChange) => void): void;
 
   spool(): Spool;
   /** Makes a spool's bytes a blob of the repository. The caller has compared them with the digest. */

@@ -7,12 +7,16 @@ import { blobEndpoints } from './blobs.ts';
 import { makeCertificates, writeCertificates } from './certificates.ts';
 import { discoveryEndpoints } from './discovery.ts';
 import { dispatch, refuseInvalidNames } from './endpoints.ts';
-import { type Layer, wrap } from './exchange.ts';
+import { type Handler, type Layer, wrap } from './exchange.ts';
+import { type Fault, type FaultControl, Faults } from './faults/index.ts';
 import { folderStorage } from './folder-storage.ts';
 import { memoryStorage } from './indexed-storage.ts';
 import { manifestEndpoints } from './manifests.ts';
+import { References } from './nscr-contents.ts';
+import { nscrEndpoints } from './nscr-endpoints.ts';
 import { PullThroughStorage } from './pull-through.ts';
 import { ApiServer, type RequestLine } from './server.ts';
+import type { Storage } from './storage.ts';
 import { tokenEndpoints } from './token-service.ts';
 import { Tokens } from './tokens.ts';
 import { Uploads } from './uploads.ts';
@@ -43,8 +47,12 @@ export interface TestbedOptions {
   readonly log?: Log;
   /** Told of every request when it is over. */
   readonly onRequest?: (line: RequestLine) => void;
-  /** The time by which tokens age; default the machine's. */
+  /** The time by which tokens age, sessions last and faults wait; default the machine's. */
   readonly clock?: Clock;
+  /** What goes wrong, from the start on (faults/README.md). */
+  readonly faults?: readonly Fault[];
+  /** What chance among faults hangs on; default 0. */
+  readonly faultSeed?: number;
 }
 
 /** A registry that is running. */
@@ -59,6 +67,8 @@ export interface Testbed {
   /** With `clientCertificates`: the pair to show. */
   readonly clientCertFile?: string;
   readonly clientKeyFile?: string;
+  /** What goes wrong: may be changed at any time. */
+  readonly faults: FaultControl;
   /** Ends every connection and frees everything; what a folder holds stays. Safe to call twice. */
   close(): Promise<void>;
 }
@@ -84,7 +94,7 @@ export async function startTestbed(options: TestbedOptions = {}): Promise<Testbe
     const own = options.dir === undefined ? memoryStorage() : await folderStorage(options.dir);
     const storage = upstream ? new PullThroughStorage(own, upstream, log) : own;
     closers.push(() => storage.close());
-    const uploads = new Uploads(() => storage.spool());
+    const uploads = new Uploads(() => storage.spool(), clock);
     closers.push(() => uploads.close());
 
     const clientHost = reachableHost(host);
@@ -99,21 +109,27 @@ export async function startTestbed(options: TestbedOptions = {}): Promise<Testbe
       ? new Tokens(clock, options.tokenLifetimeMs ?? TOKEN_LIFETIME_MS)
       : undefined;
     const layers: Layer[] = [answerErrors(log), refuseInvalidNames];
-    if (tokens) layers.push(requireToken(tokens, () => url));
+    if (tokens) layers.push(requireToken(tokens, () => url, auth));
     else if (auth) layers.push(requireBasic(auth));
-    const handler = wrap(
-      layers,
+    const nscr = { uploads, references: new References(), clock, startedAt: clock.now() };
+    const endpointsOn = (held: Storage): Handler =>
       dispatch({
-        ...discoveryEndpoints(storage),
-        ...blobEndpoints(storage),
-        ...uploadEndpoints(storage, uploads),
-        ...manifestEndpoints(storage),
+        ...discoveryEndpoints(held),
+        ...blobEndpoints(held),
+        ...uploadEndpoints(held, uploads),
+        ...manifestEndpoints(held),
+        ...nscrEndpoints({ storage: held, ...nscr }),
         ...(tokens && tokenEndpoints(tokens, auth)),
-      }),
-    );
+      });
+    const faults = new Faults({ seed: options.faultSeed ?? 0, clock, log, storage, endpointsOn });
+    faults.addAll(options.faults ?? []);
+    layers.push(faults.layer);
+    const handler = wrap(layers, endpointsOn(storage));
     const { onRequest } = options;
     const server = await ApiServer.listen(handler, { host, port, certificates, log, onRequest });
     closers.push(() => server.close());
+    // First of all: who waits for a fault would keep the server open.
+    closers.push(() => faults.close());
 
     const shownHost = isIPv6(clientHost) ? `[${clientHost}]` : clientHost;
     url = `${certificates ? 'https' : 'http'}://${shownHost}:${server.port}`;
@@ -121,6 +137,7 @@ export async function startTestbed(options: TestbedOptions = {}): Promise<Testbe
       url,
       host: clientHost,
       port: server.port,
+      faults,
       ...(files && { caFile: files.caFile }),
       ...(files?.clientCertFile && { clientCertFile: files.clientCertFile }),
       ...(files?.clientKeyFile && { clientKeyFile: files.clientKeyFile }),

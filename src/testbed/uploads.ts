@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { RegopsError } from '../base/index.ts';
+import { type Clock, RegopsError, systemClock } from '../base/index.ts';
 import { type Digest, Digester, digestMismatch, digestParts } from '../oci/index.ts';
 import type { Spool } from './storage.ts';
 import { refusal } from './wire-errors.ts';
@@ -11,13 +11,31 @@ const MOST_SESSIONS = 2000;
 export class Upload {
   readonly id = randomUUID();
   readonly repository: string;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
   readonly #spool: Spool;
+  readonly #clock: Clock;
+  #lastActivityAt: number;
+  #pieces = 0;
   #digester = new Digester();
   #state: 'idle' | 'receiving' | 'ended' = 'idle';
 
-  constructor(repository: string, spool: Spool) {
+  constructor(repository: string, spool: Spool, clock: Clock = systemClock) {
     this.repository = repository;
     this.#spool = spool;
+    this.#clock = clock;
+    this.startedAt = clock.now();
+    this.#lastActivityAt = this.startedAt;
+  }
+
+  /** When it last took bytes, in milliseconds since the epoch. */
+  get lastActivityAt(): number {
+    return this.#lastActivityAt;
+  }
+
+  /** How many requests have sent bytes. */
+  get pieces(): number {
+    return this.#pieces;
   }
 
   /** Bytes received so far: where the next chunk begins. */
@@ -45,6 +63,7 @@ export class Upload {
     this.#refuseWhenEnded();
     const end = expectedBytes === undefined ? Number.POSITIVE_INFINITY : this.size + expectedBytes;
     this.#state = 'receiving';
+    this.#pieces++;
     try {
       for await (const chunk of body) {
         this.#refuseWhenEnded();
@@ -88,6 +107,7 @@ export class Upload {
       this.#spoil(error);
     }
     this.#digester.update(chunk);
+    this.#lastActivityAt = this.#clock.now();
   }
 
   #spoil(error: unknown): never {
@@ -113,14 +133,21 @@ export class Upload {
 export class Uploads {
   readonly #open = new Map<string, Upload>();
   readonly #spool: () => Spool;
+  readonly #clock: Clock;
 
-  constructor(spool: () => Spool) {
+  constructor(spool: () => Spool, clock: Clock = systemClock) {
     this.#spool = spool;
+    this.#clock = clock;
+  }
+
+  /** Those that their ids find. */
+  list(): readonly Upload[] {
+    return Array.from(this.#open.values());
   }
 
   /** An upload of one request: nobody else can find it. */
   startUnlisted(repository: string): Upload {
-    return new Upload(repository, this.#spool());
+    return new Upload(repository, this.#spool(), this.#clock);
   }
 
   /** An upload that its id finds again. When there are too many, the one that has been idle longest is dropped. */

@@ -195,3 +195,58 @@ describe('refuses', () => {
     expect(run.json().error.message).toContain(folder('file'));
   });
 });
+
+describe('--faults', () => {
+  const statuses = async (testbed: TestbedResult, requests: number): Promise<number[]> => {
+    const all: number[] = [];
+    for (let at = 0; at < requests; at++) all.push((await call(testbed, 'GET', '/v2/')).status);
+    return all;
+  };
+
+  test('go wrong as a specification says, and -v says which', async () => {
+    const run = await serve(['--faults', 'GET base nth=2 status=503', '-v'], async (testbed) => {
+      expect(await statuses(testbed, 3)).toEqual([200, 503, 200]);
+    });
+    expect(ended(0, run).stderr).toMatch(/GET \/v2\/ 503 .* faults fault-1/);
+  });
+
+  test('go wrong as a file says', async () => {
+    const faults = [{ name: 'every-other', match: { kind: 'base', every: 2 }, effect: { status: 500 } }];
+    await writeFile(folder('faults.json'), JSON.stringify({ faults }));
+    const run = await serve(['--faults', folder('faults.json')], async (testbed) => {
+      expect(await statuses(testbed, 4)).toEqual([200, 500, 200, 500]);
+    });
+    ended(0, run);
+  });
+
+  test('go wrong by the same chance for the same --seed, and by another for another', async () => {
+    const chance = async (seed: string): Promise<number[]> => {
+      let seen: number[] = [];
+      const argv = ['--faults', 'base status=500 probability=0.5', '--seed', seed];
+      const run = await serve(argv, async (testbed) => {
+        seen = await statuses(testbed, 40);
+      });
+      ended(0, run);
+      return seen;
+    };
+    const first = await chance('7');
+    expect(new Set(first)).toEqual(new Set([200, 500]));
+    expect(await chance('7')).toEqual(first);
+    expect(await chance('8')).not.toEqual(first);
+  });
+
+  test.each([
+    ['GET manifests', 'CONFIG_INVALID', 78],
+    ['GET manifests sulk', 'CONFIG_INVALID', 78],
+    ['status=9000', 'CONFIG_INVALID', 78],
+    ['{"match": {}}', 'CONFIG_INVALID', 78],
+    ['nowhere.json', 'FILE_NOT_FOUND', 66],
+  ])('%s is refused', async (spec, code, exitCode) => {
+    const run = ended(exitCode, await runCommand('testbed', ['--faults', spec, '--json']));
+    expect(run.json().error.code).toBe(code);
+  });
+
+  test('--seed alone is a usage error', async () => {
+    ended(64, await runCommand('testbed', ['--seed', '7']));
+  });
+});

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { Ajv2020 } from 'ajv/dist/2020.js';
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { describe, expect, test } from 'vitest';
 import { ERROR_KINDS } from '../../src/base/index.ts';
@@ -16,20 +16,22 @@ for (const name of names) schemas[name] = JSON.parse(await readFile(`${folder}/$
 function validatorFor(name: string) {
   const ajv = new Ajv2020({ strict: true, allowUnionTypes: true, strictRequired: false });
   addFormats.default(ajv);
-  ajv.addSchema(schemas['envelope']);
-  return ajv.compile(schemas[name]);
+  ajv.addSchema(Object.values(schemas));
+  return ajv.getSchema(`urn:regops:${name}:1`) as ValidateFunction;
 }
 
+/** Those that are not a command's whole answer: what all share, and the lines before an answer. */
+const PARTS = ['envelope', 'torture.events'];
 const GOOD = { ok: false, exitCode: 66, result: null, warnings: [] };
 const ERROR = { code: 'IMAGE_NOT_FOUND', message: 'no such image', hints: ['Look again.'] };
 
 test('every command that answers in JSON has a schema, and every schema a command', async () => {
   const { commands } = await loadConfig();
   const answering = commands.filter(({ flags }) => 'json' in flags).map(({ id }) => id.replaceAll(':', '.'));
-  expect(names.toSorted()).toEqual([...answering, 'cli', 'envelope'].toSorted());
+  expect(names.toSorted()).toEqual([...answering, 'cli', ...PARTS].toSorted());
 });
 
-describe.each(names.filter((name) => name !== 'envelope'))('%s', (name) => {
+describe.each(names.filter((name) => !PARTS.includes(name)))('%s', (name) => {
   test('is named after its command', () => {
     expect(schemas[name]).toMatchObject({
       $schema: 'https://json-schema.org/draft/2020-12/schema',
@@ -69,6 +71,33 @@ describe.each(names.filter((name) => name !== 'envelope'))('%s', (name) => {
     for (const { schema } of open) {
       const known = Object.keys(schema['properties'] ?? {});
       expect(known).toEqual(expect.arrayContaining(schema['required'] ?? []));
+    }
+  });
+});
+
+describe('the lines of torture', () => {
+  const line = { type: 'result', schema: 'regops.torture.monitor/1', ...GOOD, error: ERROR };
+
+  test('end with an answer of one of its commands', () => {
+    const validate = validatorFor('torture.events');
+    expect(validate(line), JSON.stringify(validate.errors)).toBe(true);
+  });
+
+  test.each([
+    ['another command', { ...line, schema: 'regops.inspect/1' }],
+    ['a field more', { ...line, more: 1 }],
+    ['an answer that does not say it is one', { ...line, type: undefined }],
+    ['an unknown event', { type: 'surprise', sample: {} }],
+    ['an event without what happened', { type: 'alert' }],
+  ])('refuses %s', (_, value) => {
+    expect(validatorFor('torture.events')(JSON.parse(JSON.stringify(value)))).toBe(false);
+  });
+
+  test('leave no object open', () => {
+    const events = objectsIn(schemas['torture.events'].oneOf, []);
+    expect(events).toHaveLength(5);
+    for (const { schema } of events) {
+      expect(schema['additionalProperties'] ?? schema['unevaluatedProperties']).toBe(false);
     }
   });
 });

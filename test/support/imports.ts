@@ -2,7 +2,7 @@ import { glob, readFile } from 'node:fs/promises';
 
 /** One import of a module, in any of its forms. */
 export interface Import {
-  /** As it is written: `../base/index.ts`, `node:net`, `undici`. */
+  /** As it is written: `../base/index.ts`, `node:net`, `undici`; in parentheses what is only known at run time. */
   readonly specifier: string;
   /** Only types come from it: it is gone when the program runs. */
   readonly typeOnly: boolean;
@@ -32,8 +32,8 @@ export async function sourceFiles(root: string, ...folders: string[]): Promise<r
 }
 
 /**
- * The imports of a file that is written as our formatter writes it. Throws for a dynamic import whose
- * module is not a plain text: no test could tell where it leads.
+ * The imports of a file that is written as our formatter writes it. A dynamic import of a variable is told as
+ * such, for no test can tell where it leads. Throws for one of anything else.
  */
 export function importsIn(code: string): readonly Import[] {
   const found: Import[] = [];
@@ -71,7 +71,9 @@ function namesIn(clause: string): { name: string; isType: boolean }[] {
 }
 
 function literal(argument: string): string {
-  const text = /^'([^']+)'$/.exec(argument.trim())?.[1];
+  const trimmed = argument.trim();
+  if (/^\w+$/.test(trimmed)) return `(${trimmed})`;
+  const text = /^'([^']+)'$/.exec(trimmed)?.[1];
   if (text === undefined) throw new Error(`a dynamic import of something unknown: import(${argument})`);
   return text;
 }

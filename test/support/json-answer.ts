@@ -1,11 +1,12 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 
 const folder = new URL('../../src/cli/schemas/', import.meta.url);
 const ajv = new Ajv2020({ allErrors: true, strictTypes: false });
 addFormats.default(ajv);
-ajv.addSchema(read('envelope'));
+// They refer to each other.
+for (const file of readdirSync(folder)) ajv.addSchema(read(file.replace(/\.json$/, '')));
 
 /**
  * Parses a JSON answer and checks it against the schema of the command that it says it is from, or against
@@ -16,13 +17,30 @@ export function readAnswer(text: string): any {
   const answer = JSON.parse(text);
   const named = /^regops\.(.+)\/1$/.exec(answer.schema)?.[1];
   const name = named !== undefined && existsSync(schemaFile(named)) ? named : 'envelope';
-  const id = `urn:regops:${name}:1`;
-  const validate = ajv.getSchema(id) ?? ajv.compile(read(name));
-  if (!validate(answer)) {
-    throw new Error(`not a valid answer of ${answer.schema}: ${ajv.errorsText(validate.errors)}\n${text}`);
-  }
+  check(name, answer, text);
   if (answer.ok !== (answer.exitCode === 0)) throw new Error(`ok contradicts exitCode: ${text}`);
   return answer;
+}
+
+/** Parses the lines of `--format ndjson`, each checked against the schema of the command's events. */
+// biome-ignore lint/suspicious/noExplicitAny: tests look into any event
+export function readEvents(name: string, text: string): any[] {
+  if (!text.endsWith('\n')) throw new Error(`the last line is not whole: ${text}`);
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => {
+      const event = JSON.parse(line);
+      check(name, event, line);
+      return event;
+    });
+}
+
+function check(name: string, value: unknown, text: string): void {
+  const validate = ajv.getSchema(`urn:regops:${name}:1`);
+  if (!validate?.(value)) {
+    throw new Error(`not a valid ${name}: ${ajv.errorsText(validate?.errors)}\n${text}`);
+  }
 }
 
 function read(name: string): object {

@@ -2,6 +2,7 @@
  * Runs a command in this process, in vitest's own module graph, and catches what it writes. The command
  * sees neither the developer's settings nor any REGOPS_ variable, and every run leaves the process as it was.
  */
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from '@oclif/core/command';
 import { Config } from '@oclif/core/config';
 import { settings } from '@oclif/core/settings';
-import { readAnswer } from './json-answer.ts';
+import { readAnswer, readEvents } from './json-answer.ts';
 
 /** What a developer's or CI's environment may say to regops, and a test must not hear. */
 const FOREIGN_VARIABLES =
@@ -25,10 +26,11 @@ export interface RunOptions {
   readonly stdin?: string | Uint8Array;
   /** Makes stdout and stderr look like terminals, of this many columns. */
   readonly tty?: number;
-  /** Called when the command has begun, with a way to send it a signal, and what it has written to stdout so far. */
+  /** Called when the command has begun, with a way to send it a signal, and what it has written to stdout and stderr so far. */
   readonly whileRunning?: (
     signal: (name: 'SIGINT' | 'SIGTERM') => void,
     stdout: () => string,
+    stderr: () => string,
   ) => Promise<void>;
 }
 
@@ -39,6 +41,9 @@ export interface RunResult {
   /** The JSON answer on stdout, checked against its schema. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into any command's result
   json(): any;
+  /** The lines of `--format ndjson` on stdout, checked against the schema of these events. */
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  events(name: string): any[];
 }
 
 type Runnable = new (argv: string[], config: Config) => Command;
@@ -49,7 +54,8 @@ export async function runCommand(
   argv: readonly string[],
   options: RunOptions = {},
 ): Promise<RunResult> {
-  const path = join(root, 'commands', `${words.replaceAll(' ', '/')}.ts`);
+  const place = join(root, 'commands', words.replaceAll(' ', '/'));
+  const path = existsSync(`${place}.ts`) ? `${place}.ts` : `${place}/index.ts`;
   const { default: command } = (await import(path)) as { default: Runnable };
   return runCommandClass(command, words.replaceAll(' ', ':'), argv, options);
 }
@@ -76,7 +82,7 @@ export async function runCommandClass(
   process.exitCode = undefined;
   try {
     const running = (new command([...argv], config) as unknown as { _run(): Promise<void> })._run();
-    await options.whileRunning?.((name) => void process.emit(name), stdout.text);
+    await options.whileRunning?.((name) => void process.emit(name), stdout.text, stderr.text);
     await running;
     const text = stdout.text();
     return {
@@ -84,6 +90,7 @@ export async function runCommandClass(
       stderr: stderr.text(),
       exitCode: Number(process.exitCode ?? 0),
       json: () => readAnswer(text),
+      events: (name) => readEvents(name, text),
     };
   } finally {
     stdout.restore();

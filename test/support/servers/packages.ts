@@ -2,7 +2,7 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** What real-server tests can ask for. */
-export type ServerName = 'docker-registry' | 'dockerd' | 'skopeo';
+export type ServerName = 'docker-registry' | 'dockerd' | 'skopeo' | 'chromium';
 
 /** The programs each of them takes, and the Debian package that brings it. */
 const PROGRAMS: Readonly<Record<ServerName, Readonly<Record<string, string>>>> = {
@@ -14,6 +14,7 @@ const PROGRAMS: Readonly<Record<ServerName, Readonly<Record<string, string>>>> =
   },
   dockerd: { dockerd: 'docker.io', docker: 'docker.io', setpriv: 'util-linux' },
   skopeo: { skopeo: 'skopeo' },
+  chromium: { chromium: 'chromium', setpriv: 'util-linux' },
 };
 
 export const SERVERS = Object.keys(PROGRAMS) as readonly ServerName[];

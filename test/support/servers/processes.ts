@@ -138,7 +138,8 @@ export async function temporaryFolder(name: string): Promise<{ path: string; rem
   return {
     path,
     async remove() {
-      await rm(path, { recursive: true, force: true });
+      // A server's own children may write for a moment after it is gone.
+      await rm(path, { recursive: true, force: true, maxRetries: 10 });
       folders.delete(path);
     },
   };

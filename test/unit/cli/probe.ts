@@ -26,7 +26,7 @@ export class Probe extends RegopsCommand {
     }),
     once: Flags.boolean(),
     ...registryFlags,
-    ...outputFlags(['table', 'json', 'nagios']),
+    ...outputFlags(['table', 'json', 'nagios', 'ndjson', 'junit', 'prometheus', 'html']),
   };
 
   override async run(): Promise<void> {

@@ -99,7 +99,10 @@ export class Screen extends TextStream {
     else if (command === undefined) this.#line()[this.#column++] = part;
     else if (command === 'A') this.#row = Math.max(0, this.#row - n);
     else if (command === 'B') this.#row += n;
-    else if (command === 'G') this.#column = n - 1;
+    else if (command === 'F') {
+      this.#row = Math.max(0, this.#row - n);
+      this.#column = 0;
+    } else if (command === 'G') this.#column = n - 1;
     else if (command === 'K') {
       // After the last column was written, the cursor still stands on it.
       this.#line().splice(count === '2' ? 0 : Math.min(this.#column, this.columns - 1));

@@ -143,3 +143,40 @@ test('colours only when asked for', async () => {
   expect(screen.text).toContain('\u001b[1m');
   progress.close();
 });
+
+test('a panel stands below all lines, is replaced as a whole, and gone at the end', async () => {
+  const { progress, screen } = await onScreen();
+  progress.line('one');
+  expect(progress.panel(['a 1', 'b 1', 'c 1'])).toBe(true);
+  expect(screen.shown()).toEqual(['one', 'a 1', 'b 1', 'c 1']);
+  progress.panel(['a 2', 'b 2']);
+  expect(screen.shown()).toEqual(['one', 'a 2', 'b 2']);
+  progress.line('two');
+  expect(screen.shown()).toEqual(['one', 'two', 'a 2', 'b 2']);
+  progress.close();
+  expect(screen.shown()).toEqual(['one', 'two']);
+  expect(progress.panel(['late'])).toBe(false);
+  progress.line('three');
+  expect(screen.shown()).toEqual(['one', 'two', 'three']);
+});
+
+test('a panel is cut to the terminal: what wraps or scrolls away could not be erased', async () => {
+  const { progress, screen } = await onScreen(new Screen(20, 5));
+  progress.panel(Array.from({ length: 10 }, (_, at) => `${at} ${'wide '.repeat(10)}`));
+  expect(screen.shown()).toHaveLength(4);
+  expect(Math.max(...screen.shown().map((line) => line.length))).toBeLessThan(20);
+  progress.close();
+  expect(screen.shown()).toEqual(['']);
+});
+
+test('bars take the place of a panel', async () => {
+  const { progress, screen, draw } = await onScreen();
+  progress.panel(['figures 1']);
+  const task = progress.task('layer', MIB);
+  expect((await draw()).join('\n')).not.toContain('figures');
+  expect(progress.panel(['figures 2'])).toBe(true);
+  expect((await draw()).join('\n')).not.toContain('figures');
+  task.end('done');
+  progress.close();
+  expect(screen.shown().join('\n')).not.toContain('figures');
+});

@@ -297,21 +297,27 @@ describe('who asks', () => {
     );
   });
 
-  test('401 without a word (Google) is explained by a ping', async () => {
-    const server = await startServer([
-      {
-        expect: { path: /tags/, headers: { authorization: null } },
-        reply: { status: 401, body: 'no'.repeat(50) },
-      },
-      {
-        expect: { path: '/v2/' },
-        reply: { status: 401, headers: { 'www-authenticate': 'Basic realm="r"' } },
-      },
-      { expect: { path: /tags/, headers: { authorization: /^Basic / } }, reply: { body: '{"tags":["1"]}' } },
-    ]);
-    const client = await clientOf(server.origin.href, { credential: AUTH });
-    expect(await collect(listTags(client, 'team/app'))).toEqual(['1']);
-  });
+  test.each([16, 1])(
+    '401 without a word (Google) is explained by a ping, over %i connections',
+    async (connections) => {
+      const server = await startServer([
+        {
+          expect: { path: /tags/, headers: { authorization: null } },
+          reply: { status: 401, body: 'no'.repeat(50) },
+        },
+        {
+          expect: { path: '/v2/' },
+          reply: { status: 401, headers: { 'www-authenticate': 'Basic realm="r"' } },
+        },
+        {
+          expect: { path: /tags/, headers: { authorization: /^Basic / } },
+          reply: { body: '{"tags":["1"]}' },
+        },
+      ]);
+      const client = await clientOf(server.origin.href, { credential: AUTH, connections });
+      expect(await collect(listTags(client, 'team/app'))).toEqual(['1']);
+    },
+  );
 });
 
 test('no more requests are under way than there are connections', async () => {

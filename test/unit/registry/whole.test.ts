@@ -447,6 +447,8 @@ describe('the commit', () => {
       clock: testClock(),
       retries: 0,
       timeoutMs: 5000,
+      authorization: async () => undefined,
+      connection: () => Promise.reject(new Error('not of this test')),
       close: async () => {},
     });
     const blob = blobOf(25 * MIB);

@@ -1,0 +1,270 @@
+import { asRegopsError, escapeText, parseRate, RegopsError } from '../base/index.ts';
+import {
+  reportTorture,
+  type TortureContext,
+  type TortureOptions,
+  tortureAll,
+} from '../jobs/torture/all/index.ts';
+import {
+  CONSISTENCY_DEFAULTS,
+  type ConsistencyOptions,
+  consistency,
+  findingLine,
+  reportConsistency,
+} from '../jobs/torture/consistency/index.ts';
+import {
+  alertLine,
+  type MonitorOptions,
+  type MonitorResult,
+  monitor,
+  reportMonitor,
+  sampleLine,
+} from '../jobs/torture/monitor/index.ts';
+import {
+  parseBlobSizes,
+  parseStages,
+  parseWeights,
+  reportStress,
+  STRESS_DEFAULTS,
+  type StressModel,
+  type StressOptions,
+  type StressWorkload,
+  stress,
+} from '../jobs/torture/stress/index.ts';
+import { parseThreshold, type Threshold } from '../load/index.ts';
+import { hostPlatform, type Platform } from '../oci/index.ts';
+import type { Check } from '../report/index.ts';
+import { AlertCommand } from './alert-command.ts';
+import type { CommandContext, Outcome } from './context.ts';
+import { openRegistries, type Registries, type RegistryFlagValues } from './registries.ts';
+import { LiveView } from './torture-view.ts';
+
+export type TortureType = 'monitor' | 'consistency' | 'stress' | 'all';
+
+/** Values of the torture commands' flags; a command has those of its own kind. */
+export interface TortureFlagValues extends RegistryFlagValues {
+  readonly duration: number;
+  readonly api: 'auto' | 'nscr' | 'oci';
+  readonly 'max-repositories': number;
+  readonly repository?: RegExp | undefined;
+  readonly once?: boolean;
+  readonly 'state-interval'?: number;
+  readonly 'health-interval'?: number;
+  readonly 'session-interval'?: number;
+  readonly 'long-session'?: number;
+  readonly 'slow-probe'?: number;
+  readonly 'on-alert'?: string | undefined;
+  readonly interval?: number;
+  readonly deep?: boolean;
+  readonly 'slow-reply'?: number;
+  readonly 'concurrent-requests'?: number;
+  readonly rate?: string | undefined;
+  readonly stages?: string | undefined;
+  readonly 'max-in-flight'?: number;
+  readonly threads?: number;
+  readonly threshold?: readonly string[] | undefined;
+  readonly workload?: StressWorkload;
+  readonly weights?: string;
+  readonly 'blob-size'?: string;
+  readonly 'chunk-size'?: number;
+  readonly warmup?: number;
+  readonly platform?: Platform | undefined;
+  readonly 'write-prefix'?: string | undefined;
+  readonly count?: number | undefined;
+  readonly seed?: number | undefined;
+  readonly 'abort-on-fail'?: boolean;
+  readonly 'yes-write'?: boolean;
+  readonly phases?: 'concurrent' | 'sequential';
+}
+
+/**
+ * Runs one of the torture tests, or all of them, and judges it: a failed check, a missed threshold or, where no
+ * threshold speaks of errors, any error at all is a problem found (exit 1).
+ */
+export async function torture(
+  type: TortureType,
+  flags: TortureFlagValues,
+  context: CommandContext,
+): Promise<Outcome> {
+  const registries = await openRegistries(flags, context);
+  const registry = (registries.named as NonNullable<Registries['named']>).domain;
+  const alerts = flags['on-alert'] === undefined ? undefined : new AlertCommand(flags['on-alert'], context);
+  const jobs = jobContext(registries, alerts, context);
+  context.log.info(`Starting ${type} torture test for ${flags.duration / 1000} seconds`);
+  try {
+    return await run(type, flags, registry, jobs);
+  } finally {
+    await alerts?.settled();
+  }
+}
+
+async function run(
+  type: TortureType,
+  flags: TortureFlagValues,
+  registry: string,
+  context: TortureContext,
+): Promise<Outcome> {
+  switch (type) {
+    case 'monitor': {
+      const { result, error } = await monitor(monitorOptions(flags, registry), context);
+      return judged(result, reportMonitor(result), error, hasAlerts(result));
+    }
+    case 'consistency': {
+      const { result, error } = await consistency(consistencyOptions(flags, registry), context);
+      return judged(result, reportConsistency(result), error);
+    }
+    case 'stress': {
+      const options = stressOptions(flags, registry);
+      const result = await stress(options, { ...context, onSample: (sample) => context.onLoad?.(sample) });
+      return judged(result, reportStress(result), undefined, hasErrors(options, result.totals.failed));
+    }
+    case 'all': {
+      const options: TortureOptions = {
+        monitor: monitorOptions(flags, registry),
+        consistency: consistencyOptions(flags, registry),
+        stress: stressOptions(flags, registry),
+        phases: flags.phases ?? 'concurrent',
+      };
+      const { result, error } = await tortureAll(options, context);
+      const failed =
+        hasErrors(options.stress, result.stress?.totals.failed ?? 0) ||
+        (result.monitor !== null && hasAlerts(result.monitor));
+      return judged(result, reportTorture(result), error, failed);
+    }
+  }
+}
+
+function judged(
+  result: unknown,
+  report: Outcome['report'],
+  error: RegopsError | undefined,
+  failed = false,
+): Outcome {
+  const found = failed || (report.checks ?? []).some(isProblem);
+  return { result, report, exitCode: found ? 1 : 0, ...(error ? { error } : {}) };
+}
+
+/** A generator that was too slow spoils the figures, and the report says so; the registry cannot help it. */
+function isProblem({ name, status }: Check): boolean {
+  return status === 'fail' || (status === 'warn' && name !== 'generator');
+}
+
+/** The monitor is there to warn: whatever it warned of is a problem. */
+function hasAlerts({ alerts }: MonitorResult): boolean {
+  return alerts.some(({ severity }) => severity !== 'note');
+}
+
+/** Errors are a problem unless a threshold says how many are none. */
+function hasErrors({ thresholds }: StressOptions, failed: number): boolean {
+  return failed > 0 && !thresholds.some(({ metric }) => metric === 'errors');
+}
+
+function viewOptions(flags: TortureFlagValues) {
+  return { api: flags.api, maxRepositories: flags['max-repositories'], repository: flags.repository };
+}
+
+function monitorOptions(flags: TortureFlagValues, registry: string): MonitorOptions {
+  return {
+    ...viewOptions(flags),
+    registry,
+    stateMs: flags['state-interval'] ?? 5000,
+    healthMs: flags['health-interval'] ?? 10_000,
+    sessionsMs: flags['session-interval'] ?? 20_000,
+    durationMs: flags.duration,
+    once: flags.once ?? false,
+    longSessionMs: flags['long-session'] ?? 300_000,
+    slowMs: flags['slow-probe'] ?? 2000,
+  };
+}
+
+function consistencyOptions(flags: TortureFlagValues, registry: string): ConsistencyOptions {
+  return {
+    ...viewOptions(flags),
+    registry,
+    deep: flags.deep ?? false,
+    once: flags.once ?? false,
+    intervalMs: flags.interval ?? CONSISTENCY_DEFAULTS.intervalMs,
+    durationMs: flags.duration,
+    slowMs: flags['slow-reply'] ?? CONSISTENCY_DEFAULTS.slowMs,
+    confirmMs: CONSISTENCY_DEFAULTS.confirmMs,
+  };
+}
+
+function stressOptions(flags: TortureFlagValues, registry: string): StressOptions {
+  const thresholds: Threshold[] = (flags.threshold ?? []).map(parseThreshold);
+  if (flags['abort-on-fail'] && thresholds.length === 0) {
+    throw new RegopsError('USAGE', '--abort-on-fail needs a --threshold');
+  }
+  return {
+    domain: registry,
+    workload: flags.workload ?? 'admin',
+    model: modelOf(flags),
+    durationMs: flags.duration,
+    count: flags.count,
+    warmupMs: flags.warmup ?? 0,
+    threads: flags.threads ?? 1,
+    seed: flags.seed ?? Math.floor(Math.random() * 2 ** 31),
+    thresholds,
+    ...(flags['abort-on-fail'] ? { abortOnFail: { afterMs: Math.min(5000, flags.duration / 10) } } : {}),
+    api: flags.api,
+    weights: parseWeights(flags.weights ?? STRESS_DEFAULTS.weights),
+    repository: flags.repository,
+    maxImages: STRESS_DEFAULTS.maxImages,
+    platform: flags.platform ?? hostPlatform(),
+    layerConcurrency: STRESS_DEFAULTS.layerConcurrency,
+    blobSizes: parseBlobSizes(flags['blob-size'] ?? STRESS_DEFAULTS.blobSizes),
+    upload: 'both',
+    chunkBytes: flags['chunk-size'] ?? STRESS_DEFAULTS.chunkBytes,
+    writePrefix: flags['write-prefix'],
+    yesWrite: flags['yes-write'] ?? false,
+  };
+}
+
+function modelOf(flags: TortureFlagValues): StressModel {
+  const maxInFlight = flags['max-in-flight'] ?? STRESS_DEFAULTS.maxInFlight;
+  if (flags.stages !== undefined) {
+    return { kind: 'open', stages: parseStages(flags.stages), arrival: 'constant', maxInFlight };
+  }
+  if (flags.rate !== undefined) {
+    const stage = { ratePerSecond: parseRate(flags.rate), durationMs: flags.duration };
+    return { kind: 'open', stages: [stage], arrival: 'constant', maxInFlight };
+  }
+  return {
+    kind: 'closed',
+    concurrentRequests: flags['concurrent-requests'] ?? STRESS_DEFAULTS.concurrentRequests,
+  };
+}
+
+/** Lets everybody who is interested hear of what happens: the log, the live view, NDJSON, Prometheus, `--on-alert`. */
+function jobContext(
+  registries: Registries,
+  alerts: AlertCommand | undefined,
+  context: CommandContext,
+): TortureContext {
+  const live = new LiveView(context.progress);
+  return {
+    ...context,
+    registry: (domain) => registries.client(domain),
+    onSample(sample, soFar) {
+      context.event({ type: 'sample', sample });
+      context.sample(reportMonitor(soFar())).catch((error: unknown) => {
+        context.log.warn(asRegopsError(error).message);
+      });
+      if (!live.sample(sample)) context.log.info(sampleLine(sample));
+    },
+    onAlert(alert) {
+      context.event({ type: 'alert', alert });
+      alerts?.tell({ type: 'alert', alert });
+      context.log.info(escapeText(alertLine(alert)));
+    },
+    onFinding(finding) {
+      context.event({ type: 'finding', finding });
+      alerts?.tell({ type: 'finding', finding });
+      context.log.info(escapeText(findingLine(finding)));
+    },
+    onLoad(sample) {
+      context.event({ type: 'load', sample });
+      live.load(sample);
+    },
+  };
+}

@@ -1,0 +1,382 @@
+import { createHash, type Hash } from 'node:crypto';
+import type { ClientRequest } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Dispatcher } from 'undici';
+import { isRegopsError, systemCode } from '../base/index.ts';
+import { createConnector, proxyAuthorization, TrustStore } from './connector.ts';
+import type { Method, ResponseHeaders } from './message.ts';
+import { chooseProxy, type ProxySettings } from './proxy.ts';
+import type { TlsMaterial } from './tls-files.ts';
+
+const MAX_HEADER_BYTES = 32 * 1024;
+/** undici lets go of an idle connection after 4 s, which is shorter than many a think time. */
+const KEEP_ALIVE_MS = 30_000;
+const KEEP_ALIVE_MAX_MS = 300_000;
+/** Deadlines are looked at so many times per time limit. */
+const DEADLINE_LOOKS = 16;
+
+export interface FastLaneOptions {
+  /** The one server this lane leads to: nothing that is sent here can reach another. */
+  readonly origin: URL;
+  /** Connections at once; more requests than that wait for one. */
+  readonly connections: number;
+  /** How long the other side may be silent: before an answer begins (connecting included), and within it. */
+  readonly timeoutMs: number;
+  readonly tls?: TlsMaterial | undefined;
+  readonly insecure?: boolean | undefined;
+  readonly proxy?: ProxySettings | undefined;
+}
+
+/** One request of a fast lane. It is read while it is under way, so it must not change until `onDone`. */
+export interface LaneRequest {
+  readonly method: Method;
+  /** Path and query, escaped, beginning with a slash. */
+  readonly path: string;
+  /** Names (lower case) and values in turn; build them once. */
+  readonly headers: string[];
+  /** Parts go out one after the other and need a `content-length` among the headers. */
+  readonly body?: Uint8Array | Iterable<Uint8Array> | undefined;
+  /** Hash the answer's body on its way. */
+  readonly hash?: 'sha256' | 'sha512' | undefined;
+  /** Keep the body: for small documents. Needs `maxBytes`. */
+  readonly keep?: boolean | undefined;
+  /** A longer body is cut off and counts as `too-large`. */
+  readonly maxBytes?: number | undefined;
+  /** Allow more silence than the lane does: for an answer that only comes when a large body was stored. */
+  readonly timeoutMs?: number | undefined;
+  /** Told once, whatever happens. The next request may be sent from here. */
+  onDone(result: LaneResult): void;
+}
+
+/** Why there was no whole answer: short, stable words to count by. */
+export type LaneError =
+  | 'refused'
+  | 'reset'
+  | 'unreachable'
+  | 'name'
+  | 'tls'
+  | 'proxy'
+  | 'timeout'
+  | 'truncated'
+  | 'too-large'
+  | 'protocol'
+  | 'closed'
+  | 'invalid';
+
+export interface LaneResult {
+  /** 0 when no answer began. */
+  readonly status: number;
+  /** Of the body, as far as it came. */
+  readonly bytes: number;
+  readonly headers: ResponseHeaders;
+  /** Set when there was no whole answer; whatever status it has, it is then no success. */
+  readonly error?: LaneError | undefined;
+  /** The body's, in hex, when `hash` was asked for and the body came whole. */
+  readonly digest?: string | undefined;
+  /** When `keep` was asked for and the body came whole. */
+  readonly body?: Buffer | undefined;
+  /** From `send` to the answer's head; undefined when none came. */
+  readonly firstByteMs?: number | undefined;
+}
+
+/**
+ * A way to one server for very many requests: no middlewares, no promises, streams or abort signals per request,
+ * and one timer for all deadlines. Redirects are given back, nothing is ever sent again.
+ */
+export interface FastLane {
+  /** Sends at once, or as soon as a connection is free. Never throws. */
+  send(request: LaneRequest): void;
+  /** Requests whose `onDone` is still to come. */
+  readonly active: number;
+  /** Ends everything; what is under way is told `closed`. */
+  close(): Promise<void>;
+}
+
+const NO_HEADERS: ResponseHeaders = {};
+/** undici refuses the others too, but a request that it refuses while others wait leaves those waiting for good. */
+const SENDABLE_PATH = /^\/[\x21-\x7e]*$/;
+const INVALID = Object.assign(new Error('invalid request'), { code: 'UND_ERR_INVALID_ARG' });
+
+/** Opens a fast lane: HTTP/1.1, with the certificates, trust and proxies of `createAgent`. No connection is made yet. */
+export async function openFastLane(options: FastLaneOptions): Promise<FastLane> {
+  const { origin, connections, timeoutMs, tls } = options;
+  const { buildConnector, Pool } = await import('undici');
+  const dialing = new Set<Socket | ClientRequest>();
+  const through = chooseProxy(origin, options.proxy ?? {});
+  const forward = origin.protocol === 'http:' ? through : undefined;
+  const pool = new Pool((forward ?? origin).origin, {
+    connections,
+    connect: createConnector(buildConnector, {
+      trust: new TrustStore(tls?.ca ?? []),
+      clientCertificate: forward ? undefined : tls?.clientCertificate,
+      insecure: !forward && options.insecure === true,
+      proxy: forward ? undefined : through,
+      timeoutMs,
+      dialing,
+    }),
+    allowH2: false,
+    pipelining: 1,
+    maxHeaderSize: MAX_HEADER_BYTES,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
+    // Ours are finer than undici's half seconds.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
+  const lane = new Lane(pool, timeoutMs, forward ? forwarding(origin, forward) : undefined);
+  return {
+    send: (request) => lane.send(request),
+    get active() {
+      return lane.active;
+    },
+    async close() {
+      for (const socket of dialing) socket.destroy();
+      await lane.close();
+    },
+  };
+}
+
+/** What a proxy that forwards plain http wants to be told with every request. */
+interface Forwarding {
+  readonly prefix: string;
+  readonly headers: readonly string[];
+}
+
+function forwarding(origin: URL, proxy: URL): Forwarding {
+  const authorization = proxyAuthorization(proxy);
+  return {
+    prefix: origin.origin,
+    headers: ['host', origin.host, ...(authorization ? ['proxy-authorization', authorization] : [])],
+  };
+}
+
+class Lane {
+  readonly pool: Pick<Dispatcher, 'dispatch' | 'destroy'>;
+  readonly timeoutMs: number;
+  readonly forward: Forwarding | undefined;
+  readonly #slots: Slot[] = [];
+  readonly #free: Slot[] = [];
+  readonly #deadlines: NodeJS.Timeout;
+  active = 0;
+
+  constructor(
+    pool: Pick<Dispatcher, 'dispatch' | 'destroy'>,
+    timeoutMs: number,
+    forward: Forwarding | undefined,
+  ) {
+    this.pool = pool;
+    this.timeoutMs = timeoutMs;
+    this.forward = forward;
+    const everyMs = Math.min(500, Math.max(10, timeoutMs / DEADLINE_LOOKS));
+    this.#deadlines = setInterval(() => this.#expire(), everyMs).unref();
+  }
+
+  send(request: LaneRequest): void {
+    let slot = this.#free.pop();
+    if (!slot) {
+      slot = new Slot(this);
+      this.#slots.push(slot);
+    }
+    this.active++;
+    slot.begin(request);
+  }
+
+  release(slot: Slot): void {
+    this.#free.push(slot);
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#deadlines);
+    await this.pool.destroy();
+  }
+
+  #expire(): void {
+    const now = performance.now();
+    for (const slot of this.#slots) slot.expire(now);
+  }
+}
+
+/**
+ * A request's place, and the handler undici talks to; used again and again. After a deadline passed while the
+ * request still waited for a connection the answer is given at once, but the place is only free when undici lets
+ * go of it.
+ */
+class Slot implements Dispatcher.DispatchHandler {
+  readonly #lane: Lane;
+  readonly #options: Dispatcher.DispatchOptions = { path: '', method: 'GET', reset: false };
+  #request: LaneRequest | undefined;
+  /** Set while the request is on a connection. */
+  #controller: Dispatcher.DispatchController | undefined;
+  /** Set when regops itself cut the request off. */
+  #reason: LaneError | undefined;
+  #dispatching = false;
+  #sentAt = 0;
+  #heardAt = 0;
+  #patienceMs = 0;
+  #status = 0;
+  #headers: ResponseHeaders = NO_HEADERS;
+  #firstByteMs: number | undefined;
+  #bytes = 0;
+  #hash: Hash | undefined;
+  #parts: Buffer[] | undefined;
+
+  constructor(lane: Lane) {
+    this.#lane = lane;
+  }
+
+  begin(request: LaneRequest): void {
+    const { forward, pool, timeoutMs } = this.#lane;
+    this.#request = request;
+    this.#reason = undefined;
+    this.#sentAt = this.#heardAt = performance.now();
+    this.#patienceMs = request.timeoutMs ?? timeoutMs;
+    this.#status = 0;
+    this.#headers = NO_HEADERS;
+    this.#firstByteMs = undefined;
+    this.#bytes = 0;
+    this.#hash = request.hash && createHash(request.hash);
+    this.#parts = request.keep ? [] : undefined;
+    const options = this.#options;
+    options.method = request.method;
+    options.path = forward ? `${forward.prefix}${request.path}` : request.path;
+    options.headers = forward ? [...request.headers, ...forward.headers] : request.headers;
+    // undici sends the parts of anything that can be iterated; its type does not say so.
+    options.body = (request.body ?? null) as Uint8Array | null;
+    if (!SENDABLE_PATH.test(request.path)) {
+      process.nextTick(() => this.#fail(INVALID));
+      return;
+    }
+    this.#dispatching = true;
+    try {
+      pool.dispatch(options, this);
+    } catch (error) {
+      process.nextTick(() => this.#fail(error));
+    } finally {
+      this.#dispatching = false;
+    }
+  }
+
+  expire(now: number): void {
+    if (!this.#request || now - this.#heardAt < this.#patienceMs) return;
+    if (this.#controller) this.#cut('timeout');
+    else this.#end('timeout');
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (!this.#request) controller.abort(new Error('timed out before a connection was free'));
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: ResponseHeaders,
+  ): void {
+    if (status < 200) return;
+    this.#heardAt = performance.now();
+    this.#status = status;
+    this.#headers = headers;
+    this.#firstByteMs = this.#heardAt - this.#sentAt;
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#heardAt = performance.now();
+    this.#bytes += chunk.length;
+    const max = this.#request?.maxBytes;
+    if (max !== undefined && this.#bytes > max) {
+      this.#cut('too-large');
+      return;
+    }
+    this.#hash?.update(chunk);
+    this.#parts?.push(chunk);
+  }
+
+  onResponseEnd(): void {
+    this.#controller = undefined;
+    this.#lane.release(this);
+    this.#end(undefined);
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    // A caller that answers every failure by sending again must not get deeper and deeper.
+    if (this.#dispatching) process.nextTick(() => this.#fail(error));
+    else this.#fail(error);
+  }
+
+  #fail(error: unknown): void {
+    this.#controller = undefined;
+    this.#lane.release(this);
+    this.#end(this.#reason ?? errorClass(error, this.#status !== 0));
+  }
+
+  #cut(reason: LaneError): void {
+    this.#reason = reason;
+    this.#controller?.abort(new Error(reason));
+  }
+
+  #end(error: LaneError | undefined): void {
+    const request = this.#request;
+    if (!request) return;
+    const whole = error === undefined;
+    const result: LaneResult = {
+      status: this.#status,
+      bytes: this.#bytes,
+      headers: this.#headers,
+      error,
+      digest: whole ? this.#hash?.digest('hex') : undefined,
+      body: whole && this.#parts ? joined(this.#parts) : undefined,
+      firstByteMs: this.#firstByteMs,
+    };
+    this.#request = undefined;
+    this.#hash = undefined;
+    this.#parts = undefined;
+    this.#options.body = null;
+    this.#lane.active--;
+    try {
+      request.onDone(result);
+    } catch (bug) {
+      // undici would take it for a failure of the connection, and it would be lost.
+      process.nextTick(() => {
+        throw bug;
+      });
+    }
+  }
+}
+
+function joined(parts: Buffer[]): Buffer {
+  return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
+}
+
+const SYSTEM_CLASSES: Readonly<Record<string, LaneError>> = {
+  ECONNREFUSED: 'refused',
+  ECONNRESET: 'reset',
+  EPIPE: 'reset',
+  ECONNABORTED: 'reset',
+  UND_ERR_SOCKET: 'reset',
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'truncated',
+  UND_ERR_DESTROYED: 'closed',
+  UND_ERR_CLOSED: 'closed',
+  UND_ERR_INVALID_ARG: 'invalid',
+  UND_ERR_HEADERS_OVERFLOW: 'too-large',
+  HPE_HEADER_OVERFLOW: 'too-large',
+};
+
+/** A failure as a word to count by. @param begun whether the answer's head had come */
+function errorClass(error: unknown, begun: boolean): LaneError {
+  if (isRegopsError(error)) {
+    if (error.code === 'TIMED_OUT') return 'timeout';
+    if (error.code === 'NAME_NOT_RESOLVED') return 'name';
+    if (error.code === 'TLS_FAILED' || error.code === 'TLS_UNTRUSTED') return 'tls';
+    if (error.code === 'PROXY_FAILED') return 'proxy';
+    return SYSTEM_CLASSES[String(error.details['errno'])] ?? 'unreachable';
+  }
+  const code = systemCode(error) ?? '';
+  const known = SYSTEM_CLASSES[code];
+  if (known === 'reset' && begun) return 'truncated';
+  if (known) return known;
+  // TLS 1.3 refuses a missing client certificate when the connection already stands.
+  if (/^(ERR_SSL_|ERR_TLS_|EPROTO)/.test(code)) return 'tls';
+  return code.startsWith('HPE_') || (error as Error | null)?.name === 'HTTPParserError'
+    ? 'protocol'
+    : 'unreachable';
+}

@@ -1,0 +1,39 @@
+import type { JobContext } from '../../context.ts';
+import type { ViewOptions } from '../view.ts';
+import type { MonitorAlert, MonitorResult, MonitorSample } from './result.ts';
+
+export interface MonitorOptions extends ViewOptions {
+  /** Domain of the registry, as the context's `registry` knows it. */
+  readonly registry: string;
+  /** How often to ask for state, health and sessions. */
+  readonly stateMs: number;
+  readonly healthMs: number;
+  readonly sessionsMs: number;
+  readonly durationMs: number;
+  /** Ask each once instead of for a duration. */
+  readonly once: boolean;
+  /** A session older than this is reported. */
+  readonly longSessionMs: number;
+  /** A probe whose reply took longer than this to begin is slow. */
+  readonly slowMs: number;
+}
+
+/** The intervals of the seed's monitor, and its five minutes for a session. */
+export const MONITOR_DEFAULTS = {
+  stateMs: 5_000,
+  healthMs: 10_000,
+  sessionsMs: 20_000,
+  durationMs: 60_000,
+  longSessionMs: 5 * 60_000,
+  slowMs: 2_000,
+} as const;
+
+export interface MonitorContext extends JobContext {
+  /**
+   * Told of every reading as it is made; what it throws ends the job.
+   * @param soFar gives what the job would answer if it ended now
+   */
+  onSample?(sample: MonitorSample, soFar: () => MonitorResult): void;
+  /** Told of every alert as it arises. */
+  onAlert?(alert: MonitorAlert): void;
+}

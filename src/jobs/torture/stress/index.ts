@@ -1,0 +1,224 @@
+/**
+ * torture stress: loads a registry with reads, pulls, pushes or deletes and says how it bore them. What a writing
+ * workload leaves behind is removed at the end, also after a failure or an interruption.
+ */
+import { randomBytes } from 'node:crypto';
+import { counted, RegopsError } from '../../../base/index.ts';
+import {
+  type LoadModel,
+  type LoadPlan,
+  type LoadSample,
+  type LoadSummary,
+  runLoad,
+} from '../../../load/index.ts';
+import { isRepository } from '../../../oci/index.ts';
+import type { RegistryClient } from '../../../registry/index.ts';
+import type { JobContext } from '../../context.ts';
+import { openView } from '../open-view.ts';
+import { DEFAULT_MAX_REPOSITORIES } from '../view.ts';
+import type { AdminOptions } from '../workloads/admin.ts';
+import { Ledger } from '../workloads/ledger.ts';
+import type { TrafficOptions, TrafficWeights } from '../workloads/traffic.ts';
+import { cleanUp } from './cleanup.ts';
+import { findImages, nothingToPull } from './images.ts';
+import {
+  checkStressOptions,
+  STRESS_DEFAULTS,
+  type StressModel,
+  type StressOptions,
+  weightsOf,
+} from './options.ts';
+import type { Cleanup, StressResult } from './result.ts';
+
+export {
+  parseBlobSizes,
+  parseStages,
+  parseWeights,
+  STRESS_DEFAULTS,
+  STRESS_WORKLOADS,
+  type StressModel,
+  type StressOptions,
+  type StressWorkload,
+} from './options.ts';
+export { reportStress, stressChecks, stressMetrics, stressSections, stressSeries } from './report.ts';
+export type { Cleanup, StressResult } from './result.ts';
+
+export interface StressContext extends JobContext {
+  /** Told what happened in each second. */
+  onSample?(sample: LoadSample): void;
+}
+
+/** An interrupted run must be over, and its answer printed, 5 s after the signal. */
+const INTERRUPTED_MS = 4_500;
+/** Room for the thread's repository (`/w12`) below a prefix. */
+const MAX_PREFIX_LENGTH = 200;
+
+/** A workload module beside this one: a source under type stripping, or the built program's. */
+function moduleUrl(name: 'admin' | 'traffic'): string {
+  const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+  return new URL(`../workloads/${name}${extension}`, import.meta.url).href;
+}
+
+/**
+ * Runs the load and gives what was measured; an aborted signal ends it early with what there is.
+ *
+ * @throws USAGE for options that do not go together, IMAGE_NOT_FOUND when there is nothing to pull, and what keeps
+ *   the registry from being asked at all; a registry that fails under load is a result, not an error
+ */
+export async function stress(options: StressOptions, context: StressContext): Promise<StressResult> {
+  checkStressOptions(options);
+  const { signal, clock, progress } = context;
+  const weights = weightsOf(options);
+  const runId = `${clock.now().toString(36)}${randomBytes(4).toString('hex')}`;
+  const run = { runId, writePrefix: checkPrefix(options.writePrefix ?? `regops-torture/${runId}`) };
+  const client = await context.registry(options.domain);
+  const ledger = Ledger.forThreads(options.threads);
+  const { workload, api } = weights
+    ? { workload: await trafficPlan(options, weights, run, client, ledger, signal), api: undefined }
+    : await adminPlan(options, client, ledger, signal);
+
+  const grace = graceAfter(signal, INTERRUPTED_MS);
+  const clean = async (): Promise<Cleanup | undefined> => {
+    if (ledger.total('begun') === 0) return undefined;
+    progress.phase(`Removing what was written below ${run.writePrefix}`);
+    const cleanup = await cleanUp(client, run, ledger, grace.signal);
+    warnOfLeftovers(cleanup, context);
+    return cleanup;
+  };
+  progress.phase(describe(options));
+  const startedAt = new Date(clock.now()).toISOString();
+  try {
+    let summary: LoadSummary;
+    try {
+      summary = await runLoad(planOf(options, workload), {
+        signal,
+        onSample: (sample) => context.onSample?.(sample),
+      });
+    } catch (error) {
+      await clean();
+      throw error;
+    }
+    const cleanup = await clean();
+    const { kinds, ...figures } = summary;
+    return {
+      registry: options.domain,
+      workload: options.workload,
+      ...(api === undefined ? {} : { api }),
+      seed: options.seed,
+      startedAt,
+      requests: ledger.requests(),
+      operations: kinds,
+      ...figures,
+      ...(cleanup ? { cleanup } : {}),
+    };
+  } finally {
+    grace.end();
+  }
+}
+
+/** A signal that aborts so long after another one has. */
+function graceAfter(signal: AbortSignal, ms: number): { readonly signal: AbortSignal; end(): void } {
+  const over = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const onAbort = (): void => {
+    timer = setTimeout(() => over.abort(), ms);
+  };
+  if (signal.aborted) onAbort();
+  else signal.addEventListener('abort', onAbort, { once: true });
+  return {
+    signal: over.signal,
+    end() {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+    },
+  };
+}
+
+async function adminPlan(
+  options: StressOptions,
+  client: RegistryClient,
+  ledger: Ledger,
+  signal: AbortSignal,
+): Promise<{ workload: LoadPlan['workload']; api: 'nscr' | 'oci' }> {
+  const view = { api: options.api, maxRepositories: DEFAULT_MAX_REPOSITORIES };
+  const { api } = await openView(client, view, signal);
+  const given: AdminOptions = { connection: await client.connection(), ledger: ledger.memory, api };
+  return { workload: { module: moduleUrl('admin'), options: given }, api };
+}
+
+async function trafficPlan(
+  options: StressOptions,
+  weights: TrafficWeights,
+  run: { readonly runId: string; readonly writePrefix: string },
+  client: RegistryClient,
+  ledger: Ledger,
+  signal: AbortSignal,
+): Promise<LoadPlan['workload']> {
+  const { platform, layerConcurrency, upload, chunkBytes, blobSizes } = options;
+  const images = weights.pull > 0 ? await findImages(client, options, signal) : [];
+  if (images.length === 0 && weights.push === 0 && weights.delete === 0) {
+    throw nothingToPull(options.domain, options.repository);
+  }
+  const given: TrafficOptions = {
+    connection: await client.connection(),
+    ledger: ledger.memory,
+    weights,
+    images,
+    pull: { platform, layerConcurrency },
+    push: { upload, chunkBytes },
+    blobSizes,
+    ...run,
+  };
+  return { module: moduleUrl('traffic'), options: given };
+}
+
+function planOf(options: StressOptions, workload: LoadPlan['workload']): LoadPlan {
+  const { count, warmupMs, seed, threads, thresholds, abortOnFail } = options;
+  return {
+    model: modelOf(options.model, options),
+    warmupMs,
+    seed,
+    threads,
+    thresholds,
+    workload,
+    ...(count === undefined ? {} : { count }),
+    ...(abortOnFail ? { abortOnFail } : {}),
+  };
+}
+
+function modelOf(model: StressModel, { workload, durationMs }: StressOptions): LoadModel {
+  if (model.kind === 'open') return model;
+  const thinkMs = model.thinkMs ?? (workload === 'admin' ? STRESS_DEFAULTS.adminThinkMs : undefined);
+  return {
+    kind: 'closed',
+    stages: [{ workers: model.concurrentRequests, durationMs }],
+    ...(thinkMs ? { thinkMs } : {}),
+  };
+}
+
+/** The seed's words for its own model. */
+function describe({ model, durationMs, count }: StressOptions): string {
+  if (model.kind === 'open') {
+    const ms = model.stages.reduce((sum, stage) => sum + stage.durationMs, 0);
+    return `Starting stress test for ${ms / 1000} seconds at a given rate`;
+  }
+  const end = Number.isFinite(durationMs) ? `${durationMs / 1000} seconds` : `${count} operations`;
+  return `Starting stress test for ${end} with ${model.concurrentRequests} concurrent requests`;
+}
+
+function checkPrefix(prefix: string): string {
+  if (isRepository(prefix) && prefix.length <= MAX_PREFIX_LENGTH) return prefix;
+  throw new RegopsError('USAGE', `invalid write prefix '${prefix.slice(0, 100)}'`, {
+    hints: ['A prefix is a repository name, such as regops-torture/nightly.'],
+  });
+}
+
+function warnOfLeftovers(cleanup: Cleanup, { log }: JobContext): void {
+  if (cleanup.manifestsLeft === 0 && cleanup.complete) return;
+  const [first] = cleanup.left;
+  const why = first ? ` (${first.repository}:${first.tag}: ${first.reason})` : '';
+  const missed = cleanup.complete ? '' : ', and not everything was looked at';
+  log.warn(
+    `${counted(cleanup.manifestsLeft, 'manifest')} below ${cleanup.writePrefix} could not be removed${missed}${why}`,
+  );
+}

@@ -1,0 +1,26 @@
+/**
+ * load: fires operations on a schedule and measures them, whatever they are. A plan says how many workers
+ * (closed model) or how many operations per second (open model) there are and for how long; a workload
+ * module says what one operation is. Worker threads fire and record, the main thread merges what they
+ * recorded, watches thresholds and hands out samples and a summary. It knows no registry and never prints.
+ */
+export type { Distribution } from './histogram.ts';
+export type {
+  ClosedModel,
+  CreateWorkload,
+  LoadModel,
+  LoadPlan,
+  OpenModel,
+  OperationOutcome,
+  Random,
+  RateStage,
+  WorkerStage,
+  Workload,
+  WorkloadPlace,
+} from './plan.ts';
+export { checkPlan } from './plan.ts';
+export { randomStream } from './random.ts';
+export { runLoad } from './run.ts';
+export type { GeneratorFigures, LoadSample, LoadSummary, OperationFigures } from './summary.ts';
+export type { Threshold, ThresholdResult } from './threshold.ts';
+export { evaluateThresholds, parseThreshold } from './threshold.ts';

@@ -1,0 +1,274 @@
+import { type Distribution, Histogram } from './histogram.ts';
+import { type LoadPlan, totalMs } from './plan.ts';
+import { type KindData, KindRecording, Recording } from './recording.ts';
+import type { SegmentEnd, SegmentReport } from './segment.ts';
+import type { ThreadFigures } from './self-watch.ts';
+import { evaluateThresholds, type ThresholdResult } from './threshold.ts';
+
+/** What was measured of some operations. Failed ones count in all figures. */
+export interface OperationFigures {
+  readonly count: number;
+  readonly failed: number;
+  /** Failed operations by class. */
+  readonly errors: Readonly<Record<string, number>>;
+  readonly bytes: number;
+  readonly ratePerSecond: number;
+  /** Milliseconds from the intended start; null when nothing was measured. */
+  readonly latency: Distribution | null;
+  /** Milliseconds from the real start. */
+  readonly serviceTime: Distribution | null;
+  /** Milliseconds from the real start to the first byte, of the operations that said so. */
+  readonly firstByte: Distribution | null;
+}
+
+/** One interval of the run, all threads together. */
+export interface LoadSample {
+  /** From the end of the warm-up to the interval's begin. */
+  readonly atMs: number;
+  readonly durationMs: number;
+  readonly count: number;
+  readonly failed: number;
+  readonly dropped: number;
+  readonly bytes: number;
+  readonly ratePerSecond: number;
+  /** Latency of the operations that ended in the interval; null when none did. */
+  readonly p50: number | null;
+  readonly p99: number | null;
+  readonly inFlight: number;
+}
+
+/** How the generator itself fared: the worst thread's figures. */
+export interface GeneratorFigures {
+  readonly eventLoopDelayP99Ms: number;
+  readonly utilization: number;
+  /** True when the figures say as much of this machine as of the server. */
+  readonly bound: boolean;
+  readonly boundBy: readonly ('event-loop-delay' | 'utilization')[];
+  readonly threads: number;
+}
+
+export interface LoadSummary {
+  readonly kinds: readonly (OperationFigures & { readonly kind: string })[];
+  readonly totals: OperationFigures;
+  /** Open model: due, but not sent because `maxInFlight` was reached. */
+  readonly dropped: number;
+  /** Started, but given up at the end of the run. */
+  readonly unfinished: number;
+  readonly thresholds: readonly ThresholdResult[];
+  readonly generator: GeneratorFigures;
+  readonly series: readonly LoadSample[];
+  /** The caller's signal ended the run. */
+  readonly interrupted: boolean;
+  /** The threshold that ended the run, if one did. */
+  readonly abortedBy: string | null;
+  /** Measured time, without the warm-up: until the last operation was fired or ended. */
+  readonly durationMs: number;
+}
+
+const BOUND_DELAY_MS = 10;
+const BOUND_UTILIZATION = 0.9;
+const EMPTY: ThreadFigures = { eventLoopDelayP99Ms: 0, utilization: 0 };
+
+/** What ended a run before its plan did. */
+export interface EarlyEnd {
+  readonly interrupted: boolean;
+  readonly abortedBy: string | null;
+}
+
+/** What one interval has gathered so far. */
+interface Interval {
+  readonly latency: Histogram;
+  count: number;
+  failed: number;
+  dropped: number;
+  bytes: number;
+}
+
+/** Merges what the threads report into samples and a summary. */
+export class Ledger {
+  readonly #plan: LoadPlan;
+  readonly #sampleMs: number;
+  readonly #recording = new Recording();
+  readonly #intervals = new Map<number, Interval>();
+  /** By thread: the last interval it has told everything about, and what it had in flight then. */
+  readonly #told: { interval: number; inFlight: number }[];
+  readonly #series: LoadSample[] = [];
+  readonly #figures: ThreadFigures[] = [];
+  #dropped = 0;
+  #unfinished = 0;
+  #endMs: number;
+
+  constructor(plan: LoadPlan, threads: number, sampleMs: number) {
+    this.#plan = plan;
+    this.#sampleMs = sampleMs;
+    this.#told = Array.from({ length: threads }, () => ({ interval: -1, inFlight: 0 }));
+    this.#endMs = plan.warmupMs;
+  }
+
+  /** Adds a thread's report; gives the samples that are complete with it. */
+  add(thread: number, report: SegmentReport): LoadSample[] {
+    this.#told[thread] = { interval: report.interval, inFlight: report.inFlight };
+    this.#book(report);
+    return this.#complete();
+  }
+
+  /** Notes a thread's end; gives the samples that waited only for it. */
+  finish(thread: number, end: SegmentEnd, figures: ThreadFigures | null): LoadSample[] {
+    this.#told[thread] = { interval: Number.POSITIVE_INFINITY, inFlight: 0 };
+    this.#book(end.report);
+    this.#unfinished += end.unfinished;
+    this.#endMs = Math.max(this.#endMs, end.endMs);
+    if (figures) this.#figures.push(figures);
+    return this.#complete();
+  }
+
+  summary(early: EarlyEnd): LoadSummary {
+    const durationMs = this.#measuredMs;
+    const measured = {
+      ...this.#judged(durationMs),
+      unfinished: this.#unfinished,
+      generator: this.#generator(),
+      series: this.#series,
+      ...early,
+      durationMs,
+    };
+    return { ...measured, thresholds: evaluateThresholds(this.#plan.thresholds, measured) };
+  }
+
+  /** The first threshold that is missed by what was measured up to the last complete sample. */
+  missedThreshold(): string | undefined {
+    const last = this.#series.at(-1);
+    if (!last) return undefined;
+    const judged = this.#judged(last.atMs + last.durationMs);
+    return evaluateThresholds(this.#plan.thresholds, judged).find((one) => !one.ok && one.value !== null)
+      ?.text;
+  }
+
+  #book(report: SegmentReport): void {
+    this.#recording.merge(report.kinds);
+    this.#dropped += report.dropped;
+    const interval = this.#interval(report.interval);
+    interval.dropped += report.dropped;
+    for (const kind of report.kinds) addKind(interval, kind);
+  }
+
+  #judged(durationMs: number) {
+    const total = new KindRecording();
+    const kinds = Array.from(this.#recording.kinds, ([kind, recording]) => {
+      total.merge(recording.data());
+      return { kind, ...figuresOf(recording, durationMs) };
+    }).sort((a, b) => (a.kind < b.kind ? -1 : 1));
+    return { kinds, totals: figuresOf(total, durationMs), dropped: this.#dropped };
+  }
+
+  #interval(index: number): Interval {
+    let interval = this.#intervals.get(index);
+    if (!interval) {
+      interval = { latency: new Histogram(), count: 0, failed: 0, dropped: 0, bytes: 0 };
+      this.#intervals.set(index, interval);
+    }
+    return interval;
+  }
+
+  /** The samples that can be told now. */
+  #complete(): LoadSample[] {
+    const toldByAll = Math.min(...this.#told.map((thread) => thread.interval));
+    const samples: LoadSample[] = [];
+    if (toldByAll < Number.POSITIVE_INFINITY) {
+      while (this.#series.length <= toldByAll && !this.#mayBeLast(this.#series.length, toldByAll)) {
+        samples.push(this.#sample(this.#sampleMs));
+      }
+      return samples;
+    }
+    // The last sample may be shorter or up to half as long again: a sliver of a sample would show a wild rate.
+    const measuredMs = this.#measuredMs;
+    while (this.#series.length + 1 < Math.round(measuredMs / this.#sampleMs)) {
+      samples.push(this.#sample(this.#sampleMs));
+    }
+    const atMs = this.#series.length * this.#sampleMs;
+    const rest = [...this.#intervals.keys()].filter((index) => index > this.#series.length);
+    const last = this.#interval(this.#series.length);
+    for (const index of rest) fold(last, this.#interval(index));
+    if (last.count > 0 || last.dropped > 0 || atMs < measuredMs)
+      samples.push(this.#sample(measuredMs - atMs));
+    this.#intervals.clear();
+    return samples;
+  }
+
+  /** The interval in which the plan ends is told with what comes right after it. */
+  #mayBeLast(index: number, toldByAll: number): boolean {
+    return (
+      index === toldByAll && (index + 1) * this.#sampleMs >= totalMs(this.#plan.model) - this.#plan.warmupMs
+    );
+  }
+
+  /** Makes the next sample of the series. */
+  #sample(durationMs: number): LoadSample {
+    const index = this.#series.length;
+    const { latency, ...counts } = this.#interval(index);
+    this.#intervals.delete(index);
+    const sample: LoadSample = {
+      atMs: index * this.#sampleMs,
+      durationMs,
+      ...counts,
+      ratePerSecond: perSecond(counts.count, durationMs),
+      p50: latency.percentile(50),
+      p99: latency.percentile(99),
+      inFlight: this.#told.reduce((sum, thread) => sum + thread.inFlight, 0),
+    };
+    this.#series.push(sample);
+    return sample;
+  }
+
+  /** How long was measured: to the end of what threads have told if one was ended by force. */
+  get #measuredMs(): number {
+    const last = this.#series.at(-1);
+    const forced = this.#told.some((thread) => thread.interval < Number.POSITIVE_INFINITY);
+    return Math.max(this.#endMs - this.#plan.warmupMs, forced && last ? last.atMs + last.durationMs : 0);
+  }
+
+  #generator(): GeneratorFigures {
+    const figures = this.#figures.length > 0 ? this.#figures : [EMPTY];
+    const eventLoopDelayP99Ms = Math.max(...figures.map((one) => one.eventLoopDelayP99Ms));
+    const utilization = Math.max(...figures.map((one) => one.utilization));
+    const boundBy = [
+      ...(eventLoopDelayP99Ms > BOUND_DELAY_MS ? (['event-loop-delay'] as const) : []),
+      ...(utilization > BOUND_UTILIZATION ? (['utilization'] as const) : []),
+    ];
+    const bound = boundBy.length > 0;
+    return { eventLoopDelayP99Ms, utilization, bound, boundBy, threads: this.#told.length };
+  }
+}
+
+function addKind(interval: Interval, kind: KindData): void {
+  interval.latency.merge(kind.latency);
+  interval.count += kind.count;
+  interval.bytes += kind.bytes;
+  for (const [, count] of kind.errors) interval.failed += count;
+}
+
+function fold(into: Interval, other: Interval): void {
+  into.latency.merge(other.latency.data());
+  into.count += other.count;
+  into.failed += other.failed;
+  into.dropped += other.dropped;
+  into.bytes += other.bytes;
+}
+
+function figuresOf(recording: KindRecording, durationMs: number): OperationFigures {
+  const errors = Object.fromEntries(recording.errors);
+  return {
+    count: recording.count,
+    failed: Object.values(errors).reduce((sum, count) => sum + count, 0),
+    errors,
+    bytes: recording.bytes,
+    ratePerSecond: perSecond(recording.count, durationMs),
+    latency: recording.latency.distribution(),
+    serviceTime: recording.serviceTime.distribution(),
+    firstByte: recording.firstByte?.distribution() ?? null,
+  };
+}
+
+function perSecond(count: number, durationMs: number): number {
+  return durationMs > 0 ? (count * 1000) / durationMs : 0;
+}

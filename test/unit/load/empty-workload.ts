@@ -1,0 +1,2 @@
+/** A module that is no workload. */
+export const nothing = true;
