@@ -3,6 +3,7 @@ import {
   onceFlag,
   REGISTRY_VARIABLES,
   RegopsCommand,
+  seedFlag,
   torture,
   tortureFlags,
 } from '../../src/cli/index.ts';
@@ -15,6 +16,7 @@ export default class TortureConsistency extends RegopsCommand {
     ...consistencyFlags,
     ...onceFlag,
     ...tortureFlags,
+    ...seedFlag("look at repositories in an order drawn from this [default: the registry's own]"),
   };
   static override environment = REGISTRY_VARIABLES;
   static override examples = [

@@ -3,6 +3,7 @@ import {
   onceFlag,
   REGISTRY_VARIABLES,
   RegopsCommand,
+  seedFlag,
   torture,
   tortureFlags,
 } from '../../src/cli/index.ts';
@@ -15,6 +16,7 @@ export default class TortureMonitor extends RegopsCommand {
     ...monitorFlags,
     ...onceFlag,
     ...tortureFlags,
+    ...seedFlag('taken by all torture commands; nothing is drawn here, so it changes nothing'),
   };
   static override environment = REGISTRY_VARIABLES;
   static override examples = [

@@ -1,6 +1,7 @@
 import {
   REGISTRY_VARIABLES,
   RegopsCommand,
+  seedFlag,
   stressFlags,
   torture,
   tortureFlags,
@@ -13,6 +14,7 @@ export default class TortureStress extends RegopsCommand {
   static override flags = {
     ...stressFlags,
     ...tortureFlags,
+    ...seedFlag('repeats the random choices of the run that named it'),
   };
   static override environment = REGISTRY_VARIABLES;
   static override examples = [

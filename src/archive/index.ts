@@ -9,4 +9,5 @@ export * from './compress.ts';
 export { EXPANSION_LIMIT, type ExpansionLimit } from './compression.ts';
 export * from './layer-cache.ts';
 export * from './model.ts';
-export { type OpenOptions, openArchive } from './open.ts';
+export { type OpenOptions, openArchive, STDIN_NAME } from './open.ts';
+export { type TarFile, tarStream } from './tar-stream.ts';

@@ -19,6 +19,8 @@ import { indexTar } from './tar-scan.ts';
 export interface OpenOptions {
   /** What `-` reads. */
   readonly stdin?: Readable | undefined;
+  /** What that is called in messages; default: standard input. */
+  readonly stdinName?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Where a stream or a compressed file is spooled; default: the system's folder for temporary files. */
   readonly tempDir?: string | undefined;
@@ -28,6 +30,9 @@ export interface OpenOptions {
   /** How far a compressed archive may grow; default: EXPANSION_LIMIT. */
   readonly expansion?: ExpansionLimit | undefined;
 }
+
+/** What `-` is, in messages. */
+export const STDIN_NAME = 'standard input';
 
 /**
  * Opens an image archive where it lies: a docker-archive (old layout or docker ≥ 25), an oci-archive, an
@@ -57,7 +62,7 @@ interface OpenedFiles {
 async function openFiles(path: string, options: OpenOptions): Promise<OpenedFiles> {
   if (path === '-') {
     if (!options.stdin) throw new RegopsError('USAGE', 'there is no standard input to read an archive from');
-    return openStream(options.stdin, 'standard input', options);
+    return openStream(options.stdin, options.stdinName ?? STDIN_NAME, options);
   }
   const found = await stat(path).catch((error: unknown) => {
     throw readFailure(path, error);

@@ -8,21 +8,32 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** Node's timers know no longer time (24.8 days): set for more, they fire at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** The machine's clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   sleep(ms, signal) {
     return new Promise((resolve, reject) => {
       throwIfAborted(signal);
+      let left = ms;
+      let timer: NodeJS.Timeout | undefined;
       const onAbort = (): void => {
         clearTimeout(timer);
         reject(abortReason(signal as AbortSignal));
       };
-      const timer = setTimeout(() => {
+      const wait = (): void => {
+        const piece = Math.min(left, LONGEST_TIMER_MS);
+        left -= piece;
+        timer = setTimeout(left > 0 ? wait : wake, piece);
+      };
+      const wake = (): void => {
         signal?.removeEventListener('abort', onAbort);
         resolve();
-      }, ms);
+      };
       signal?.addEventListener('abort', onAbort, { once: true });
+      wait();
     });
   },
 };

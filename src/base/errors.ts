@@ -18,6 +18,7 @@ export const ERROR_KINDS = {
   // missing
   FILE_NOT_FOUND: 'missing',
   IMAGE_NOT_FOUND: 'missing',
+  CONTAINER_NOT_FOUND: 'missing',
   PLATFORM_NOT_FOUND: 'missing',
   MANIFEST_NOT_FOUND: 'missing',
   BLOB_NOT_FOUND: 'missing',
@@ -30,6 +31,8 @@ export const ERROR_KINDS = {
   TLS_FAILED: 'unreachable',
   PROXY_FAILED: 'unreachable',
   SERVER_ERROR: 'unreachable',
+  ENGINE_UNREACHABLE: 'unreachable',
+  ENGINE_FAILED: 'unreachable',
   // temporary
   RATE_LIMITED: 'temporary',
   TIMED_OUT: 'temporary',
@@ -51,6 +54,8 @@ export const ERROR_KINDS = {
   TLS_CONFIG_INVALID: 'config',
   // local input and output
   OUTPUT_FAILED: 'cannot-write',
+  /** The engine's state forbids it: a name that is taken, an image that is in use. */
+  ENGINE_CONFLICT: 'cannot-write',
   IO_FAILED: 'io',
   // ours
   BUG: 'bug',

@@ -1,13 +1,12 @@
-import { spawn } from 'node:child_process';
 import { messageOf, safeJson } from '../base/index.ts';
 import type { CommandContext } from './context.ts';
+import { runUserCommand } from './user-command.ts';
 
 const TIMEOUT_MS = 30_000;
 
 /**
- * Runs the user's own command (`--on-alert`, by the shell, as cron would) with each event as one line of JSON on
- * its standard input: one at a time, in order, thirty seconds each. What it says goes to stderr. A command
- * that fails is a warning.
+ * Runs the user's own command (`--on-alert`) with each event as one line of JSON on its standard input: one at a
+ * time, in order, thirty seconds each. A command that fails is a warning.
  */
 export class AlertCommand {
   readonly #command: string;
@@ -21,34 +20,15 @@ export class AlertCommand {
 
   /** Queues the event. */
   tell(event: object): void {
-    this.#last = this.#last.then(() => this.#run(event));
+    const { log, environment } = this.#context;
+    const given = { environment, input: `${safeJson(event)}\n`, timeoutMs: TIMEOUT_MS };
+    this.#last = this.#last
+      .then(() => runUserCommand(this.#command, given))
+      .catch((error: unknown) => log.warn(`--on-alert: ${messageOf(error)}`));
   }
 
   /** Resolves when every event has been told. */
   settled(): Promise<void> {
     return this.#last;
-  }
-
-  #run(event: object): Promise<void> {
-    const { log, environment } = this.#context;
-    return new Promise((resolve) => {
-      const child = spawn(this.#command, {
-        shell: true,
-        stdio: ['pipe', 'ignore', 'inherit'],
-        env: { ...environment },
-        timeout: TIMEOUT_MS,
-      });
-      child.once('error', (error) => {
-        log.warn(`--on-alert: ${messageOf(error)}`);
-        resolve();
-      });
-      child.once('close', (code, signal) => {
-        if (code !== 0) log.warn(`--on-alert: the command ended with ${signal ?? `exit code ${code}`}`);
-        resolve();
-      });
-      // A command that does not read its input is none of our business.
-      child.stdin.on('error', () => {});
-      child.stdin.end(`${safeJson(event)}\n`);
-    });
   }
 }

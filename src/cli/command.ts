@@ -6,7 +6,7 @@ import { forbidColor, wantsColor } from './color.ts';
 import type { CommandContext, Outcome } from './context.ts';
 import { COMMON_EXIT_STATUS, type ExitStatus, exitCodeOf, SIGNAL_CODES } from './exit-codes.ts';
 import { dropExcluded, type Origin, prepareFlags } from './flag-values.ts';
-import { SECRET_FLAGS } from './flags.ts';
+import { environmentName, SECRET_FLAGS } from './flags.ts';
 import { Messages } from './messages.ts';
 import { Output } from './output.ts';
 import { present } from './present.ts';
@@ -45,6 +45,8 @@ interface Invocation {
   readonly typed: ReadonlySet<string>;
   /** Where the values of others come from. */
   readonly origins: ReadonlyMap<string, Origin>;
+  /** By flag, the variable that stands for it. */
+  readonly variables: ReadonlyMap<string, string>;
   readonly warnings: readonly string[];
 }
 
@@ -83,6 +85,13 @@ export abstract class RegopsCommand extends Command {
     await this.#refuse(error);
   }
 
+  /** Shows the command's own help page, as `--help` does. */
+  protected async showHelp(): Promise<void> {
+    const { default: RegopsHelp } = await import('./help.ts');
+    this.parsed = true;
+    await new RegopsHelp(this.config).showHelp((this.id ?? '').split(':'));
+  }
+
   async #read(ctor: CommandClass, options: WorkOptions): Promise<Invocation> {
     const settings = options.ignoreSettings ? undefined : await readSettings(settingsPath(process.env));
     const unknown = settings ? unknownSettings(settings, settingNames(this.config)) : [];
@@ -109,6 +118,9 @@ export abstract class RegopsCommand extends Command {
       argv: output.argv as string[],
       typed,
       origins,
+      variables: new Map(
+        Object.entries(ctor.flags).flatMap(([name, { env }]) => (env === undefined ? [] : [[name, env]])),
+      ),
       warnings: unknown.map((key) => `${settings?.path}: there is no setting '${key}'; it is ignored`),
     };
   }
@@ -236,16 +248,16 @@ async function settle(work: () => Promise<Outcome>): Promise<Outcome> {
 }
 
 /** What is worth knowing about where values came from. */
-function explain({ flags, typed, origins, warnings }: Invocation, messages: Messages): void {
+function explain({ flags, typed, origins, variables, warnings }: Invocation, messages: Messages): void {
   for (const warning of warnings) messages.warn(warning);
   for (const [name, origin] of origins) {
     if (typed.has(name) || flags[name] === undefined) continue;
     const value = SECRET_FLAGS.has(name) ? '' : `=${origin.value}`;
     messages.trace(`setting: --${name}${value} from ${origin.name}`);
   }
-  for (const name of ['password', 'token']) {
+  for (const name of ['password', 'pullthrough-password', 'token', 'secret']) {
     if (!typed.has(name)) continue;
-    const safer = name === 'password' ? '--password-stdin or REGOPS_PASSWORD' : 'REGOPS_TOKEN';
+    const safer = `${name === 'password' ? '--password-stdin or ' : ''}${variables.get(name) ?? environmentName(name)}`;
     messages.hint(`--${name} shows the secret to everyone who can list processes; ${safer} does not`);
   }
 }

@@ -25,3 +25,27 @@ export const REGISTRY_VARIABLES: Variables = [
   ['NO_PROXY', 'hosts to reach without a proxy'],
   ['SSL_CERT_FILE, NODE_EXTRA_CA_CERTS', 'certificate authorities to trust as well'],
 ];
+
+/** What the package-test commands that speak to a scheduler listen to beside the variables of their flags. */
+export const PACKAGE_TEST_VARIABLES: Variables = [
+  ['XDG_STATE_HOME', 'where submitted tests are remembered, in regops/package-tests (~/.local/state)'],
+  ['HTTP_PROXY, HTTPS_PROXY', 'proxies to go through'],
+  ['NO_PROXY', 'hosts to reach without a proxy'],
+  ['SSL_CERT_FILE, NODE_EXTRA_CA_CERTS', 'certificate authorities to trust as well'],
+];
+
+/** Variables by which docker's own tools find an engine. */
+export const ENGINE_VARIABLES: Variables = [
+  ['DOCKER_HOST', 'the engine: unix:///path or tcp://HOST:PORT (/var/run/docker.sock)'],
+  [
+    'DOCKER_TLS_VERIFY, DOCKER_CERT_PATH',
+    'speak TLS to it, with ca.pem, cert.pem and key.pem of this folder',
+  ],
+];
+
+/** What the snapshot commands listen to beside the registry's variables and those of their flags. */
+export const SNAPSHOT_VARIABLES: Variables = [
+  ['REGOPS_SNAPSHOT_REGISTRY_URL', 'the registry of snapshots, when --registry-url is not given'],
+  ['REGOPS_SNAPSHOT_USERNAME, REGOPS_SNAPSHOT_PASSWORD', 'who to be there'],
+  ...ENGINE_VARIABLES,
+];

@@ -11,7 +11,13 @@ import { isRegopsError, parseDuration, parseRate, parseSize, RegopsError } from 
 export type OutputFormat = 'table' | 'json' | 'ndjson' | 'junit' | 'prometheus' | 'html' | 'nagios';
 
 /** Flags whose values never appear in any message, in settings, or in help. */
-export const SECRET_FLAGS: ReadonlySet<string> = new Set(['password', 'token', 'auth']);
+export const SECRET_FLAGS: ReadonlySet<string> = new Set([
+  'password',
+  'pullthrough-password',
+  'token',
+  'secret',
+  'auth',
+]);
 
 /** The environment variable of a flag: `REGOPS_` and its name in upper case. */
 export function environmentName(flag: string): string {
@@ -70,7 +76,7 @@ export const platformOrAllFlag = parsedFlag(
 );
 
 /** A password in a URL would be shown wherever the URL is: refused before it can be stored or printed. */
-function refuseUserInfo(url: string): string {
+export function refuseUserInfo(url: string): string {
   if (!/^[^/]*(\/\/)?[^/]*@/.test(url)) return url;
   throw new RegopsError('USAGE', 'a registry URL must not hold a user name or password', {
     hints: ['Use --username and --password-stdin, or regops login.'],

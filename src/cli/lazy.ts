@@ -64,3 +64,80 @@ export async function openLayerCache(wanted: boolean, context: CommandContext): 
 export async function torture(...given: Parameters<typeof import('./torture.ts').torture>): Promise<Outcome> {
   return (await import('./torture.ts')).torture(...given);
 }
+
+/** See `pullthrough.ts`. */
+export async function pullthroughBenchCommand(
+  ...given: Parameters<typeof import('./pullthrough.ts').pullthroughBenchCommand>
+): Promise<Outcome> {
+  return (await import('./pullthrough.ts')).pullthroughBenchCommand(...given);
+}
+
+/** See `snapshot.ts`. */
+export async function snapshotPush(
+  ...given: Parameters<typeof import('./snapshot.ts').snapshotPush>
+): Promise<Outcome> {
+  return (await import('./snapshot.ts')).snapshotPush(...given);
+}
+
+/** See `snapshot.ts`. */
+export async function snapshotPull(
+  ...given: Parameters<typeof import('./snapshot.ts').snapshotPull>
+): Promise<Outcome> {
+  return (await import('./snapshot.ts')).snapshotPull(...given);
+}
+
+/** See `snapshot.ts`. */
+export async function snapshotList(
+  ...given: Parameters<typeof import('./snapshot.ts').snapshotList>
+): Promise<Outcome> {
+  return (await import('./snapshot.ts')).snapshotList(...given);
+}
+
+/** See `snapshot.ts`. */
+export async function snapshotPrune(
+  ...given: Parameters<typeof import('./snapshot.ts').snapshotPrune>
+): Promise<Outcome> {
+  return (await import('./snapshot.ts')).snapshotPrune(...given);
+}
+
+/** See `package-test.ts`. */
+export async function packageTestSubmit(
+  ...given: Parameters<typeof import('./package-test.ts').packageTestSubmit>
+): Promise<Outcome> {
+  return (await import('./package-test.ts')).packageTestSubmit(...given);
+}
+
+/** See `package-test.ts`. */
+export async function packageTestResult(
+  ...given: Parameters<typeof import('./package-test.ts').packageTestResult>
+): Promise<Outcome> {
+  return (await import('./package-test.ts')).packageTestResult(...given);
+}
+
+/** See `package-test.ts`. */
+export async function packageTestWait(
+  ...given: Parameters<typeof import('./package-test.ts').packageTestWait>
+): Promise<Outcome> {
+  return (await import('./package-test.ts')).packageTestWait(...given);
+}
+
+/** See `package-test.ts`. */
+export async function packageTestList(
+  ...given: Parameters<typeof import('./package-test.ts').packageTestList>
+): Promise<Outcome> {
+  return (await import('./package-test.ts')).packageTestList(...given);
+}
+
+/** See `package-test.ts`. */
+export async function packageTestToken(
+  ...given: Parameters<typeof import('./package-test.ts').packageTestToken>
+): Promise<Outcome> {
+  return (await import('./package-test.ts')).packageTestToken(...given);
+}
+
+/** See `package-test-run.ts`. */
+export async function packageTestRun(
+  ...given: Parameters<typeof import('./package-test-run.ts').packageTestRun>
+): Promise<Outcome> {
+  return (await import('./package-test-run.ts')).packageTestRun(...given);
+}

@@ -35,6 +35,8 @@ export interface Registries {
   /** The registry of `--registry-url`. */
   readonly named: RegistryTarget | undefined;
   client(domain: string): Promise<RegistryClient>;
+  /** Who the user is there: for an engine that talks to the registry itself. */
+  credential(domain: string, repository: string): Promise<Credential | undefined>;
   /**
    * Reads a reference of the command line. One that names no registry belongs to `--registry-url` when that
    * is given, else, as docker has it, to Docker Hub. Throws REFERENCE_INVALID.
@@ -90,14 +92,16 @@ export async function openRegistries(
     return owner === domain;
   };
 
+  const credentialsFor = (domain: string): CredentialSource =>
+    own && isOwner(domain) ? async () => own : stored;
+
   const connect = async (domain: string): Promise<RegistryClient> => {
     const target = domain === named?.domain ? named : parseTarget(domain, { plainHttp });
     const mine = isOwner(domain);
     const fromFolder = await loadCertsDir(certsFolders(flags, context), domain);
-    const credentials: CredentialSource = mine && own ? async () => own : stored;
     const client = await connectRegistry({
       target,
-      credentials,
+      credentials: credentialsFor(domain),
       allowedRealms: flags['allow-realm'],
       tls: mergeTls(systemCa, files.ca, mine ? files.clientCertificate : undefined, fromFolder),
       insecure: flags.insecure ?? false,
@@ -123,6 +127,7 @@ export async function openRegistries(
       clients.set(key, client);
       return client;
     },
+    credential: (domain, repository) => credentialsFor(domain)(domain, repository),
     reference(text) {
       if (!named || namesDomain(text)) return parseReference(text);
       return parseReference(`${named.domain}/${text}`);
@@ -177,12 +182,15 @@ function mergeTls(
 }
 
 /** SSL_CERT_FILE, which Go's tools read, names authorities too; NODE_EXTRA_CA_CERTS is Node's own. */
-async function systemAuthorities(context: CommandContext): Promise<readonly string[]> {
+export async function systemAuthorities(
+  context: Pick<CommandContext, 'environment'>,
+): Promise<readonly string[]> {
   const file = context.environment['SSL_CERT_FILE'];
   return file ? ((await loadTlsFiles({ caFile: file })).ca ?? []) : [];
 }
 
-function proxySettings({ environment }: CommandContext) {
+/** The proxies of the environment; the lower-case name wins, as with curl. */
+export function proxySettings({ environment }: Pick<CommandContext, 'environment'>) {
   const read = (name: string): string | undefined =>
     environment[name.toLowerCase()] || environment[name] || undefined;
   return { httpProxy: read('HTTP_PROXY'), httpsProxy: read('HTTPS_PROXY'), noProxy: read('NO_PROXY') };

@@ -20,12 +20,20 @@ export interface SettingKey {
 
 /** Names of the flags that the settings file may hold: those with a variable, but no secrets. */
 export function settingNames(config: Pick<Config, 'commands'>): ReadonlySet<string> {
-  return new Set(
-    config.commands
-      .flatMap((command) => Object.entries(command.flags))
-      .flatMap(([name, flag]) => (flag.env ? [name] : []))
-      .filter((name) => !SECRET_FLAGS.has(name) && !PER_CALL_FLAGS.has(name)),
-  );
+  return new Set([...settingVariables(config).keys()].filter((name) => !SECRET_FLAGS.has(name)));
+}
+
+/**
+ * The variables of every flag that has any and is no matter of one call, secrets too. Most have one; a flag that means
+ * something else in a group of commands has one of its own there (`REGOPS_SNAPSHOT_REPOSITORY`).
+ */
+export function settingVariables(config: Pick<Config, 'commands'>): ReadonlyMap<string, readonly string[]> {
+  const variables = new Map<string, Set<string>>();
+  for (const [name, flag] of config.commands.flatMap((command) => Object.entries(command.flags))) {
+    if (flag.env && !PER_CALL_FLAGS.has(name))
+      variables.set(name, (variables.get(name) ?? new Set()).add(flag.env));
+  }
+  return new Map([...variables].map(([name, names]) => [name, [...names].sort()]));
 }
 
 /** Reads `FLAG`, `defaults.FLAG` or `profiles.NAME.FLAG`. Throws USAGE when it has another shape. */

@@ -31,6 +31,11 @@ export function cacheFolder(environment: NodeJS.ProcessEnv): string {
   return join(baseFolder(environment, 'XDG_CACHE_HOME', '.cache'), 'regops');
 }
 
+/** `$XDG_STATE_HOME/regops`, or the same under `~/.local/state`. */
+export function stateFolder(environment: NodeJS.ProcessEnv): string {
+  return join(baseFolder(environment, 'XDG_STATE_HOME', join('.local', 'state')), 'regops');
+}
+
 function baseFolder(environment: NodeJS.ProcessEnv, variable: string, fallback: string): string {
   const folder = environment[variable];
   return folder && isAbsolute(folder) ? folder : join(environment['HOME'] || homedir(), fallback);

@@ -14,13 +14,15 @@ const PASSWORD_MAX_BYTES = 64 * 1024;
 /**
  * The password on standard input: its first line, without the newline. Throws USAGE when there is a
  * terminal instead of a pipe, nothing, or more than 64 KiB.
+ * @param flag what asked for it
  */
 export async function readPasswordStdin(
   stdin: AsyncIterable<Uint8Array | string> & { readonly isTTY?: boolean },
+  flag = '--password-stdin',
 ): Promise<string> {
   if (stdin.isTTY) {
-    throw new RegopsError('USAGE', '--password-stdin: standard input is a terminal, not a pipe', {
-      hints: ['Pipe it in: pass show registry | regops … --password-stdin'],
+    throw new RegopsError('USAGE', `${flag}: standard input is a terminal, not a pipe`, {
+      hints: [`Pipe it in: pass show registry | regops … ${flag}`],
     });
   }
   const chunks: Uint8Array[] = [];
@@ -30,11 +32,14 @@ export async function readPasswordStdin(
     chunks.push(bytes);
     size += bytes.length;
     if (size > PASSWORD_MAX_BYTES) {
-      throw new RegopsError('USAGE', '--password-stdin: more than 64 KiB on standard input');
+      throw new RegopsError('USAGE', `${flag}: more than 64 KiB on standard input`);
     }
     if (bytes.includes(0x0a)) break;
   }
   const password = (Buffer.concat(chunks).toString('utf8').split('\n', 1)[0] ?? '').replace(/\r$/, '');
-  if (password === '') throw new RegopsError('USAGE', '--password-stdin: no password on standard input');
+  if (password === '') {
+    const what = flag.slice(2).replace(/-stdin$/, '');
+    throw new RegopsError('USAGE', `${flag}: no ${what} on standard input`);
+  }
   return password;
 }

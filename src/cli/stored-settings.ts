@@ -9,6 +9,7 @@ import {
   parseSettingKey,
   readSettingKey,
   settingNames,
+  settingVariables,
 } from './setting-keys.ts';
 import { readSettings, type SettingValue } from './settings.ts';
 import { type ListedSetting, listSettings } from './settings-listing.ts';
@@ -26,7 +27,7 @@ export async function listStored(
   const settings = await readSettings(settingsPath);
   return {
     path: settingsPath,
-    settings: listSettings(settings, environment, profile, settingNames(config)),
+    settings: listSettings(settings, environment, profile, settingVariables(config)),
   };
 }
 

@@ -3,8 +3,10 @@ import { readFile, stat } from 'node:fs/promises';
 import { messageOf, RegopsError, systemCode } from '../base/index.ts';
 import { pullScope } from '../registry/index.ts';
 import {
+  type AltsOptions,
   type Fault,
   parseFaults,
+  parseSynthetic,
   startTestbed,
   type Testbed,
   type TestbedOptions,
@@ -22,8 +24,14 @@ export interface TestbedFlagValues extends RegistryFlagValues {
   readonly tls?: boolean;
   readonly 'client-certs'?: boolean;
   readonly upstream?: string | undefined;
+  readonly synthetic?: string | undefined;
   readonly faults?: string | undefined;
   readonly seed?: number | undefined;
+  readonly alts?: boolean;
+  readonly secret?: string | undefined;
+  readonly 'alts-task-time'?: number | undefined;
+  readonly 'alts-results-only'?: boolean;
+  readonly 'alts-scripted'?: boolean;
 }
 
 /** A longer file of faults is a mistake. */
@@ -57,8 +65,10 @@ export async function serveTestbed(
     tls: (flags.tls || flags['client-certs']) ?? false,
     clientCertificates: flags['client-certs'] ?? false,
     ...(flags.upstream === undefined ? {} : { upstream: await openUpstream(flags, flags.upstream, context) }),
+    ...(flags.synthetic === undefined ? {} : { synthetic: parseSynthetic(flags.synthetic) }),
     ...(flags.faults === undefined ? {} : { faults: await readFaults(flags.faults) }),
     ...(flags.seed === undefined ? {} : { faultSeed: flags.seed }),
+    ...(flags.alts ? { alts: await altsOptions(flags, context) } : {}),
     log: context.log,
     onRequest: ({ method, path, status, ms, bytesIn, bytesOut, faults = [] }) => {
       const wrong = faults.length > 0 ? ` faults ${faults.join(',')}` : '';
@@ -70,6 +80,16 @@ export async function serveTestbed(
   await ready(result);
   if (!context.signal.aborted) await once(context.signal, 'abort');
   return result;
+}
+
+async function altsOptions(flags: TestbedFlagValues, context: CommandContext): Promise<AltsOptions> {
+  const runs = !flags['alts-scripted'] && !flags['alts-results-only'];
+  return {
+    secret: flags.secret,
+    submissions: !flags['alts-results-only'],
+    taskMs: flags['alts-task-time'],
+    runTask: runs ? await (await import('./testbed-alts.ts')).localRunner(context) : undefined,
+  };
 }
 
 function describe({ url, host, port, caFile, clientCertFile, clientKeyFile }: Testbed): TestbedResult {
@@ -126,8 +146,10 @@ async function openUpstream(
   context: CommandContext,
 ): Promise<Upstream> {
   const registries = await openRegistries({ ...flags, 'registry-url': url }, context);
-  const client = await registries.client((registries.named as { domain: string }).domain);
+  const { domain } = registries.named as { domain: string };
+  const client = await registries.client(domain);
   return {
+    domain,
     fetch({ method, path, headers, signal }) {
       const repository = /^\/v2\/(.+)\/(?:manifests|blobs|tags|referrers)\//.exec(path)?.[1];
       return client.request({

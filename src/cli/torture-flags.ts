@@ -39,6 +39,11 @@ function withDefault<F extends object>(flag: F, value: unknown): F {
   return { ...flag, default: value };
 }
 
+/** All torture commands take a seed; what it does is said by each. */
+export function seedFlag(description: string) {
+  return { seed: Flags.integer({ min: 0, helpValue: 'N', description }) };
+}
+
 /** What every torture command has. */
 export const tortureFlags = {
   ...settable({
@@ -59,11 +64,7 @@ export const tortureFlags = {
     }),
   }),
   repository: regexFlag({ description: 'only repositories whose name it finds' }),
-  seed: Flags.integer({
-    min: 0,
-    helpValue: 'N',
-    description: 'repeats the random choices of the run that named it',
-  }),
+  ...seedFlag('repeats the random choices of the stress run that named it, and the order of its checks'),
   ...registryFlags,
   'registry-url': withDefault(registryFlags['registry-url'], 'http://localhost:7000'),
   // What a retry hides is what is looked for here.

@@ -1,27 +1,8 @@
 import { formatDuration } from '../base/index.ts';
 import type { MonitorSample } from '../jobs/torture/monitor/index.ts';
 import type { LoadSample } from '../load/index.ts';
-import { type Display, sparkline } from '../progress/index.ts';
-
-const HISTORY = 40;
-
-/** A figure that changes: its last value, and those before as a small graph. */
-class Trace {
-  readonly #values: number[] = [];
-
-  push(value: number): void {
-    this.#values.push(value);
-    if (this.#values.length > HISTORY) this.#values.shift();
-  }
-
-  get last(): number | undefined {
-    return this.#values.at(-1);
-  }
-
-  draw(): string {
-    return sparkline(this.#values, HISTORY);
-  }
-}
+import type { Display } from '../progress/index.ts';
+import { Trace } from './trace.ts';
 
 /** The live view of a torture test on a terminal: the current figures, each with its recent past. */
 export class LiveView {
@@ -74,14 +55,7 @@ export class LiveView {
   }
 
   #draw(note = ''): boolean {
-    const lines = [...this.#traces].map(
-      ([name, trace]) => `${name.padEnd(14)} ${figure(trace.last).padStart(10)}  ${trace.draw()}`,
-    );
+    const lines = [...this.#traces].map(([name, trace]) => trace.line(name));
     return this.#display.panel([`health ${this.#health}${note ? `, ${note}` : ''}`, ...lines]);
   }
-}
-
-function figure(value: number | undefined): string {
-  if (value === undefined) return '';
-  return Number.isInteger(value) ? String(value) : value.toFixed(1);
 }

@@ -15,7 +15,6 @@ import {
 import {
   alertLine,
   type MonitorOptions,
-  type MonitorResult,
   monitor,
   reportMonitor,
   sampleLine,
@@ -78,8 +77,8 @@ export interface TortureFlagValues extends RegistryFlagValues {
 }
 
 /**
- * Runs one of the torture tests, or all of them, and judges it: a failed check, a missed threshold or, where no
- * threshold speaks of errors, any error at all is a problem found (exit 1).
+ * Runs one of the torture tests, or all of them: a check that failed or warns (a missed threshold, an alert, a
+ * finding, an error that no threshold allows) is a problem found (exit 1).
  */
 export async function torture(
   type: TortureType,
@@ -107,7 +106,7 @@ async function run(
   switch (type) {
     case 'monitor': {
       const { result, error } = await monitor(monitorOptions(flags, registry), context);
-      return judged(result, reportMonitor(result), error, hasAlerts(result));
+      return judged(result, reportMonitor(result), error);
     }
     case 'consistency': {
       const { result, error } = await consistency(consistencyOptions(flags, registry), context);
@@ -116,7 +115,7 @@ async function run(
     case 'stress': {
       const options = stressOptions(flags, registry);
       const result = await stress(options, { ...context, onSample: (sample) => context.onLoad?.(sample) });
-      return judged(result, reportStress(result), undefined, hasErrors(options, result.totals.failed));
+      return judged(result, reportStress(result));
     }
     case 'all': {
       const options: TortureOptions = {
@@ -126,37 +125,19 @@ async function run(
         phases: flags.phases ?? 'concurrent',
       };
       const { result, error } = await tortureAll(options, context);
-      const failed =
-        hasErrors(options.stress, result.stress?.totals.failed ?? 0) ||
-        (result.monitor !== null && hasAlerts(result.monitor));
-      return judged(result, reportTorture(result), error, failed);
+      return judged(result, reportTorture(result), error);
     }
   }
 }
 
-function judged(
-  result: unknown,
-  report: Outcome['report'],
-  error: RegopsError | undefined,
-  failed = false,
-): Outcome {
-  const found = failed || (report.checks ?? []).some(isProblem);
+function judged(result: unknown, report: Outcome['report'], error?: RegopsError): Outcome {
+  const found = (report.checks ?? []).some(isProblem);
   return { result, report, exitCode: found ? 1 : 0, ...(error ? { error } : {}) };
 }
 
-/** A generator that was too slow spoils the figures, and the report says so; the registry cannot help it. */
-function isProblem({ name, status }: Check): boolean {
-  return status === 'fail' || (status === 'warn' && name !== 'generator');
-}
-
-/** The monitor is there to warn: whatever it warned of is a problem. */
-function hasAlerts({ alerts }: MonitorResult): boolean {
-  return alerts.some(({ severity }) => severity !== 'note');
-}
-
-/** Errors are a problem unless a threshold says how many are none. */
-function hasErrors({ thresholds }: StressOptions, failed: number): boolean {
-  return failed > 0 && !thresholds.some(({ metric }) => metric === 'errors');
+/** Where nothing is wrong nothing is to warn of, except what says more of the run than of the registry. */
+function isProblem({ status, advisory = false }: Check): boolean {
+  return status === 'fail' || (status === 'warn' && !advisory);
 }
 
 function viewOptions(flags: TortureFlagValues) {
@@ -181,6 +162,7 @@ function consistencyOptions(flags: TortureFlagValues, registry: string): Consist
   return {
     ...viewOptions(flags),
     registry,
+    seed: flags.seed,
     deep: flags.deep ?? false,
     once: flags.once ?? false,
     intervalMs: flags.interval ?? CONSISTENCY_DEFAULTS.intervalMs,

@@ -1,7 +1,7 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash, type Hash, hash as hashOf } from 'node:crypto';
 import type { ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Dispatcher } from 'undici';
+import type { Client, Dispatcher } from 'undici';
 import { isRegopsError, systemCode } from '../base/index.ts';
 import { createConnector, proxyAuthorization, TrustStore } from './connector.ts';
 import type { Method, ResponseHeaders } from './message.ts';
@@ -93,19 +93,18 @@ export interface FastLane {
 }
 
 const NO_HEADERS: ResponseHeaders = {};
-/** undici refuses the others too, but a request that it refuses while others wait leaves those waiting for good. */
+const NOTHING = Buffer.alloc(0);
+/** undici would take a whole URL for a path too. */
 const SENDABLE_PATH = /^\/[\x21-\x7e]*$/;
-const INVALID = Object.assign(new Error('invalid request'), { code: 'UND_ERR_INVALID_ARG' });
 
 /** Opens a fast lane: HTTP/1.1, with the certificates, trust and proxies of `createAgent`. No connection is made yet. */
 export async function openFastLane(options: FastLaneOptions): Promise<FastLane> {
   const { origin, connections, timeoutMs, tls } = options;
-  const { buildConnector, Pool } = await import('undici');
+  const { buildConnector, Client } = await import('undici');
   const dialing = new Set<Socket | ClientRequest>();
   const through = chooseProxy(origin, options.proxy ?? {});
   const forward = origin.protocol === 'http:' ? through : undefined;
-  const pool = new Pool((forward ?? origin).origin, {
-    connections,
+  const clientOptions: Client.Options = {
     connect: createConnector(buildConnector, {
       trust: new TrustStore(tls?.ca ?? []),
       clientCertificate: forward ? undefined : tls?.clientCertificate,
@@ -122,8 +121,13 @@ export async function openFastLane(options: FastLaneOptions): Promise<FastLane> 
     // Ours are finer than undici's half seconds.
     headersTimeout: 0,
     bodyTimeout: 0,
-  });
-  const lane = new Lane(pool, timeoutMs, forward ? forwarding(origin, forward) : undefined);
+  };
+  const lane = new Lane(
+    () => new Client((forward ?? origin).origin, clientOptions),
+    connections,
+    timeoutMs,
+    forward ? forwarding(origin, forward) : undefined,
+  );
   return {
     send: (request) => lane.send(request),
     get active() {
@@ -150,21 +154,32 @@ function forwarding(origin: URL, proxy: URL): Forwarding {
   };
 }
 
+/** A request that waits for a connection. */
+interface Waiting {
+  readonly request: LaneRequest;
+  readonly sentAt: number;
+}
+
 class Lane {
-  readonly pool: Pick<Dispatcher, 'dispatch' | 'destroy'>;
   readonly timeoutMs: number;
   readonly forward: Forwarding | undefined;
+  readonly #connections: number;
+  readonly #openClient: () => Client;
   readonly #slots: Slot[] = [];
   readonly #free: Slot[] = [];
+  #waiting: Waiting[] = [];
   readonly #deadlines: NodeJS.Timeout;
+  #closed = false;
   active = 0;
 
   constructor(
-    pool: Pick<Dispatcher, 'dispatch' | 'destroy'>,
+    openClient: () => Client,
+    connections: number,
     timeoutMs: number,
     forward: Forwarding | undefined,
   ) {
-    this.pool = pool;
+    this.#openClient = openClient;
+    this.#connections = connections;
     this.timeoutMs = timeoutMs;
     this.forward = forward;
     const everyMs = Math.min(500, Math.max(10, timeoutMs / DEADLINE_LOOKS));
@@ -172,69 +187,109 @@ class Lane {
   }
 
   send(request: LaneRequest): void {
-    let slot = this.#free.pop();
-    if (!slot) {
-      slot = new Slot(this);
-      this.#slots.push(slot);
-    }
     this.active++;
-    slot.begin(request);
+    if (this.#closed || !SENDABLE_PATH.test(request.path)) {
+      const error = this.#closed ? 'closed' : 'invalid';
+      process.nextTick(() => this.end(request, failed(error)));
+      return;
+    }
+    const slot = this.#free.pop() ?? this.#grow();
+    const sentAt = performance.now();
+    if (slot) slot.begin(request, sentAt);
+    else this.#waiting.push({ request, sentAt });
   }
 
+  /** Gives a slot to who waits for one. */
   release(slot: Slot): void {
-    this.#free.push(slot);
+    const next = this.#waiting.shift();
+    if (next) slot.begin(next.request, next.sentAt);
+    else this.#free.push(slot);
+  }
+
+  /** A request is over. */
+  end(request: LaneRequest, result: LaneResult): void {
+    this.active--;
+    try {
+      request.onDone(result);
+    } catch (bug) {
+      // undici would take it for a failure of the connection, and it would be lost.
+      process.nextTick(() => {
+        throw bug;
+      });
+    }
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     clearInterval(this.#deadlines);
-    await this.pool.destroy();
+    for (const { request } of this.#waiting.splice(0)) this.end(request, failed('closed'));
+    await Promise.all(this.#slots.map((slot) => slot.client.destroy()));
+  }
+
+  #grow(): Slot | undefined {
+    if (this.#slots.length >= this.#connections) return undefined;
+    const slot = new Slot(this, this.#openClient());
+    this.#slots.push(slot);
+    return slot;
   }
 
   #expire(): void {
     const now = performance.now();
     for (const slot of this.#slots) slot.expire(now);
+    const late = ({ request, sentAt }: Waiting): boolean =>
+      now - sentAt >= (request.timeoutMs ?? this.timeoutMs);
+    if (!this.#waiting.some(late)) return;
+    const given = this.#waiting.filter(late);
+    this.#waiting = this.#waiting.filter((one) => !late(one));
+    for (const { request } of given) this.end(request, failed('timeout'));
   }
 }
 
 /**
- * A request's place, and the handler undici talks to; used again and again. After a deadline passed while the
- * request still waited for a connection the answer is given at once, but the place is only free when undici lets
- * go of it.
+ * A connection, with the handler undici talks to; used again and again. It has an undici client of its own, because
+ * a pool costs more than it is worth here: a search for a free client and a queue with an async resource per
+ * request. When a deadline passes while it is still being connected the answer is given at once, but it is only
+ * free when undici lets go of the request.
  */
 class Slot implements Dispatcher.DispatchHandler {
+  readonly client: Client;
   readonly #lane: Lane;
   readonly #options: Dispatcher.DispatchOptions = { path: '', method: 'GET', reset: false };
   #request: LaneRequest | undefined;
-  /** Set while the request is on a connection. */
+  /** Set while the request is on the connection. */
   #controller: Dispatcher.DispatchController | undefined;
   /** Set when regops itself cut the request off. */
   #reason: LaneError | undefined;
-  #dispatching = false;
   #sentAt = 0;
+  /** When the other side was last known to have said something, and whether it has since. */
   #heardAt = 0;
+  #heard = false;
   #patienceMs = 0;
   #status = 0;
   #headers: ResponseHeaders = NO_HEADERS;
   #firstByteMs: number | undefined;
   #bytes = 0;
+  /** The body's first chunk waits for a second: hashing a whole body at once costs a third of a `Hash`. */
+  #first: Buffer | undefined;
   #hash: Hash | undefined;
   #parts: Buffer[] | undefined;
 
-  constructor(lane: Lane) {
+  constructor(lane: Lane, client: Client) {
     this.#lane = lane;
+    this.client = client;
   }
 
-  begin(request: LaneRequest): void {
-    const { forward, pool, timeoutMs } = this.#lane;
+  begin(request: LaneRequest, sentAt: number): void {
+    const { forward, timeoutMs } = this.#lane;
     this.#request = request;
     this.#reason = undefined;
-    this.#sentAt = this.#heardAt = performance.now();
+    this.#sentAt = this.#heardAt = sentAt;
+    this.#heard = false;
     this.#patienceMs = request.timeoutMs ?? timeoutMs;
     this.#status = 0;
     this.#headers = NO_HEADERS;
     this.#firstByteMs = undefined;
     this.#bytes = 0;
-    this.#hash = request.hash && createHash(request.hash);
     this.#parts = request.keep ? [] : undefined;
     const options = this.#options;
     options.method = request.method;
@@ -242,24 +297,18 @@ class Slot implements Dispatcher.DispatchHandler {
     options.headers = forward ? [...request.headers, ...forward.headers] : request.headers;
     // undici sends the parts of anything that can be iterated; its type does not say so.
     options.body = (request.body ?? null) as Uint8Array | null;
-    if (!SENDABLE_PATH.test(request.path)) {
-      process.nextTick(() => this.#fail(INVALID));
-      return;
-    }
-    this.#dispatching = true;
-    try {
-      pool.dispatch(options, this);
-    } catch (error) {
-      process.nextTick(() => this.#fail(error));
-    } finally {
-      this.#dispatching = false;
-    }
+    this.client.dispatch(options, this);
   }
 
   expire(now: number): void {
-    if (!this.#request || now - this.#heardAt < this.#patienceMs) return;
-    if (this.#controller) this.#cut('timeout');
-    else this.#end('timeout');
+    if (!this.#request) return;
+    if (this.#heard) {
+      this.#heard = false;
+      this.#heardAt = now;
+    } else if (now - this.#heardAt >= this.#patienceMs) {
+      if (this.#controller) this.#cut('timeout');
+      else this.#end('timeout');
+    }
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -273,40 +322,40 @@ class Slot implements Dispatcher.DispatchHandler {
     headers: ResponseHeaders,
   ): void {
     if (status < 200) return;
-    this.#heardAt = performance.now();
+    this.#heard = true;
     this.#status = status;
     this.#headers = headers;
-    this.#firstByteMs = this.#heardAt - this.#sentAt;
+    this.#firstByteMs = performance.now() - this.#sentAt;
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#heardAt = performance.now();
+    const request = this.#request;
+    if (!request) return;
+    this.#heard = true;
     this.#bytes += chunk.length;
-    const max = this.#request?.maxBytes;
-    if (max !== undefined && this.#bytes > max) {
+    if (request.maxBytes !== undefined && this.#bytes > request.maxBytes) {
       this.#cut('too-large');
       return;
     }
-    this.#hash?.update(chunk);
+    if (request.hash) this.#digest(request.hash, chunk);
     this.#parts?.push(chunk);
   }
 
   onResponseEnd(): void {
-    this.#controller = undefined;
-    this.#lane.release(this);
-    this.#end(undefined);
+    this.#finish(undefined);
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    // A caller that answers every failure by sending again must not get deeper and deeper.
-    if (this.#dispatching) process.nextTick(() => this.#fail(error));
-    else this.#fail(error);
+    // In the midst of a failure undici takes no new request, and dispatch itself may fail at once.
+    process.nextTick(() => this.#finish(this.#reason ?? errorClass(error, this.#status !== 0)));
   }
 
-  #fail(error: unknown): void {
+  /** undici has let go of the request. */
+  #finish(error: LaneError | undefined): void {
     this.#controller = undefined;
+    const told = this.#take(error);
     this.#lane.release(this);
-    this.#end(this.#reason ?? errorClass(error, this.#status !== 0));
+    if (told) this.#lane.end(told.request, told.result);
   }
 
   #cut(reason: LaneError): void {
@@ -314,33 +363,47 @@ class Slot implements Dispatcher.DispatchHandler {
     this.#controller?.abort(new Error(reason));
   }
 
-  #end(error: LaneError | undefined): void {
+  /** The answer is given, whenever undici will let go. */
+  #end(error: LaneError): void {
+    const told = this.#take(error);
+    if (told) this.#lane.end(told.request, told.result);
+  }
+
+  /** What is to be told, once. */
+  #take(error: LaneError | undefined): { request: LaneRequest; result: LaneResult } | undefined {
     const request = this.#request;
-    if (!request) return;
+    if (!request) return undefined;
     const whole = error === undefined;
     const result: LaneResult = {
       status: this.#status,
       bytes: this.#bytes,
       headers: this.#headers,
       error,
-      digest: whole ? this.#hash?.digest('hex') : undefined,
+      digest:
+        whole && request.hash
+          ? (this.#hash?.digest('hex') ?? hashOf(request.hash, this.#first ?? NOTHING, 'hex'))
+          : undefined,
       body: whole && this.#parts ? joined(this.#parts) : undefined,
       firstByteMs: this.#firstByteMs,
     };
     this.#request = undefined;
+    this.#first = undefined;
     this.#hash = undefined;
     this.#parts = undefined;
     this.#options.body = null;
-    this.#lane.active--;
-    try {
-      request.onDone(result);
-    } catch (bug) {
-      // undici would take it for a failure of the connection, and it would be lost.
-      process.nextTick(() => {
-        throw bug;
-      });
-    }
+    return { request, result };
   }
+
+  #digest(algorithm: 'sha256' | 'sha512', chunk: Buffer): void {
+    if (this.#hash) this.#hash.update(chunk);
+    else if (this.#first) this.#hash = createHash(algorithm).update(this.#first).update(chunk);
+    else this.#first = chunk;
+  }
+}
+
+/** The answer to a request that never reached the other side. */
+function failed(error: LaneError): LaneResult {
+  return { status: 0, bytes: 0, headers: NO_HEADERS, error };
 }
 
 function joined(parts: Buffer[]): Buffer {

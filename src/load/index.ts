@@ -4,16 +4,19 @@
  * module says what one operation is. Worker threads fire and record, the main thread merges what they
  * recorded, watches thresholds and hands out samples and a summary. It knows no registry and never prints.
  */
+export type { KindFigures, OperationFigures, WindowFigures } from './figures.ts';
 export type { Distribution } from './histogram.ts';
 export type {
   ClosedModel,
   CreateWorkload,
   LoadModel,
   LoadPlan,
+  LoadWindow,
   OpenModel,
   OperationOutcome,
   Random,
   RateStage,
+  Turn,
   WorkerStage,
   Workload,
   WorkloadPlace,
@@ -21,6 +24,6 @@ export type {
 export { checkPlan } from './plan.ts';
 export { randomStream } from './random.ts';
 export { runLoad } from './run.ts';
-export type { GeneratorFigures, LoadSample, LoadSummary, OperationFigures } from './summary.ts';
+export type { GeneratorFigures, LoadSample, LoadSummary } from './summary.ts';
 export type { Threshold, ThresholdResult } from './threshold.ts';
 export { evaluateThresholds, parseThreshold } from './threshold.ts';

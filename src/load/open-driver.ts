@@ -82,7 +82,7 @@ export class OpenDriver implements Driver {
     while (this.#next && this.#next.atMs <= now && !this.#stopped) {
       const { atMs, index } = this.#next;
       if (this.#firing.inFlight >= this.#maxInFlight) this.#firing.drop(atMs);
-      else this.#firing.fire(atMs, randomStream(this.#part.seed, 'arrival', index), ignore);
+      else this.#firing.fire(atMs, index, randomStream(this.#part.seed, 'arrival', index), ignore);
       this.#next = this.#advance();
     }
     if (this.#next === undefined) {

@@ -54,6 +54,8 @@ export interface LoadPlan {
   /** Worker threads; 0 runs everything in the calling thread. Never more are used than there are workers. */
   readonly threads: number;
   readonly thresholds: readonly Threshold[];
+  /** Stretches of the run whose figures are also given on their own; they may overlap. */
+  readonly windows?: readonly LoadWindow[];
   /** Stops the run as soon as a threshold is missed, once so much has been measured. */
   readonly abortOnFail?: { readonly afterMs: number };
   readonly workload: {
@@ -64,8 +66,26 @@ export interface LoadPlan {
   };
 }
 
+/** A stretch of the run, in whole sample intervals from the end of the warm-up: `[fromMs, toMs)`. */
+export interface LoadWindow {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
 /** The next random number in [0, 1). */
 export type Random = () => number;
+
+/** Who does an operation. */
+export interface Turn {
+  /** Closed model: the worker's number in the plan, from 0 (the same over all threads); open model: the arrival's number. */
+  readonly number: number;
+  /**
+   * Books a part of the operation, e.g. one request of a pull, that took so many milliseconds: under its own
+   * kind in `LoadSummary.parts`, in no total, threshold or count. Also after `done`, while the run lasts; `rest`
+   * has no meaning for a part.
+   */
+  part(outcome: OperationOutcome, ms: number): void;
+}
 
 /** What one operation is. One workload lives in each thread and serves all workers of that thread. */
 export interface Workload {
@@ -78,7 +98,7 @@ export interface Workload {
    * a chain of promises alone, which would keep the event loop from the clock and from stopping.
    * `random` belongs to the worker (closed) or to this arrival (open).
    */
-  fire(random: Random, done: (outcome: OperationOutcome) => void): void;
+  fire(random: Random, done: (outcome: OperationOutcome) => void, turn: Turn): void;
   /** Lets go of everything; operations that were given up may still be under way. */
   close(): Promise<void>;
 }
@@ -93,6 +113,12 @@ export interface OperationOutcome {
   readonly bytes: number;
   /** From the operation's start to its first byte of answer. */
   readonly firstByteMs?: number;
+  /**
+   * Closed model: the worker fires again only when this resolves (a back-off, tidying up between passes); false
+   * sends it home for good. Nobody waits for it when the worker's last stage is over or the run is stopped. Never
+   * rejects.
+   */
+  readonly rest?: Promise<boolean>;
 }
 
 /** Where in the run a workload finds itself. */
@@ -114,9 +140,13 @@ const MAX_COUNT = 2_000_000_000;
 const MAX_CONCURRENCY = 1_000_000;
 const MAX_RATE = 10_000_000;
 const MAX_THREADS = 1024;
+/** Every window has histograms of its own for every kind. */
+const MAX_WINDOWS = 1000;
+/** The sample interval of those who do not care. */
+export const SAMPLE_MS = 1000;
 
-/** Throws USAGE when a plan cannot be run as it is written. */
-export function checkPlan(plan: LoadPlan): void {
+/** Throws USAGE when a plan cannot be run as it is written, with this sample interval. */
+export function checkPlan(plan: LoadPlan, sampleMs = SAMPLE_MS): void {
   const { model } = plan;
   must(model.stages.length > 0, 'a load plan needs at least one stage');
   model.stages.forEach((stage, index) => {
@@ -156,6 +186,18 @@ export function checkPlan(plan: LoadPlan): void {
   );
   must(Number.isSafeInteger(plan.seed), `a seed cannot be ${plan.seed}`);
   must(isCount(plan.threads, 0, MAX_THREADS), `there cannot be ${plan.threads} threads`);
+  const windows = plan.windows ?? [];
+  must(windows.length <= MAX_WINDOWS, `a run cannot have ${windows.length} windows`);
+  for (const { fromMs, toMs } of windows) {
+    must(
+      isSamples(fromMs, sampleMs) && isSamples(toMs, sampleMs) && fromMs < toMs,
+      `a window cannot go from ${fromMs} to ${toMs} ms in samples of ${sampleMs} ms`,
+    );
+    must(
+      fromMs < totalMs(model) - plan.warmupMs,
+      `a window from ${fromMs} ms comes after a run of ${totalMs(model) - plan.warmupMs} ms`,
+    );
+  }
 }
 
 /** How long the stages last together, warm-up included. */
@@ -186,6 +228,10 @@ function peakLoad(model: LoadModel): number {
 
 function isCount(value: number, min: number, max: number): boolean {
   return Number.isInteger(value) && value >= min && value <= max;
+}
+
+function isSamples(ms: number, sampleMs: number): boolean {
+  return Number.isFinite(ms) && ms >= 0 && ms % sampleMs === 0;
 }
 
 function must(condition: boolean, message: string): void {

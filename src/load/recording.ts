@@ -95,8 +95,11 @@ export class Recording {
 }
 
 /** The memory that can be handed over with the data instead of being copied. */
-export function transferable(kinds: readonly KindData[]): ArrayBuffer[] {
-  return kinds.flatMap(({ latency, serviceTime, firstByte }) => [
+export function transferable(data: {
+  readonly kinds: readonly KindData[];
+  readonly parts: readonly KindData[];
+}): ArrayBuffer[] {
+  return [...data.kinds, ...data.parts].flatMap(({ latency, serviceTime, firstByte }) => [
     latency.counts.buffer,
     serviceTime.counts.buffer,
     ...(firstByte ? [firstByte.counts.buffer] : []),

@@ -1,5 +1,5 @@
 import { type RegopsError, throwIfAborted } from '../base/index.ts';
-import { checkPlan, type LoadPlan, peakConcurrency, shareOf, usefulThreads } from './plan.ts';
+import { checkPlan, type LoadPlan, peakConcurrency, SAMPLE_MS, shareOf, usefulThreads } from './plan.ts';
 import { deriveSeed } from './random.ts';
 import { openInline, openThread, type Seat } from './seat.ts';
 import { STOPPED_DRAIN_MS } from './segment.ts';
@@ -28,9 +28,10 @@ export async function runLoad(
     readonly sampleMs?: number;
   },
 ): Promise<LoadSummary> {
-  checkPlan(plan);
+  const sampleMs = context.sampleMs ?? SAMPLE_MS;
+  checkPlan(plan, sampleMs);
   throwIfAborted(context.signal);
-  const run = new LoadRun(plan, context.sampleMs ?? 1000, context.onSample);
+  const run = new LoadRun(plan, sampleMs, context.onSample);
   const onAbort = (): void => run.interrupt();
   context.signal.addEventListener('abort', onAbort, { once: true });
   try {

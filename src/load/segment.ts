@@ -1,4 +1,4 @@
-import { ClosedDriver, type Driver, type Part } from './closed-driver.ts';
+import { ClosedDriver, type Driver, type Part, type Supply } from './closed-driver.ts';
 import { Firing } from './firing.ts';
 import { OpenDriver } from './open-driver.ts';
 import type { LoadModel, Workload } from './plan.ts';
@@ -21,9 +21,10 @@ export interface SegmentPlan extends Part {
 
 /** What happened in one thread since its last report. */
 export interface SegmentReport {
-  /** The sample interval (from the end of the warm-up, 0 first) up to whose end everything is told. */
+  /** The sample interval (from the end of the warm-up, 0 first) in which it happened; all before is told. */
   readonly interval: number;
   readonly kinds: readonly KindData[];
+  readonly parts: readonly KindData[];
   readonly dropped: number;
   readonly inFlight: number;
 }
@@ -49,6 +50,7 @@ export class Segment {
   readonly #onReport: (report: SegmentReport) => void;
   readonly #firing: Firing;
   readonly #driver: Driver;
+  readonly #supply: Supply | undefined;
   readonly #settle: PromiseWithResolvers<SegmentEnd>;
   #firedMs: number | undefined;
   #settled = false;
@@ -71,11 +73,14 @@ export class Segment {
       idle: () => {
         if (this.#firedMs !== undefined) this.#end();
       },
+      passed: (nowMs) => this.#pass(nowMs),
       failed: (error) => this.#fail(error),
     });
+    firing.bookedUntilMs = plan.warmupMs + plan.sampleMs;
     this.#firing = firing;
     const over = (): void => this.#fired();
-    const { model, warmupMs, count, tickets } = plan;
+    const { model, warmupMs, count } = plan;
+    this.#supply = model.kind === 'closed' && count !== undefined ? supplyOf(plan) : undefined;
     this.#driver =
       model.kind === 'open'
         ? new OpenDriver(
@@ -86,14 +91,7 @@ export class Segment {
             { count: count ?? Number.POSITIVE_INFINITY, countedFromMs: warmupMs },
             over,
           )
-        : new ClosedDriver(
-            model,
-            plan,
-            firing,
-            time,
-            (nowMs) => count === undefined || nowMs < warmupMs || Atomics.sub(tickets, 0, 1) > 0,
-            over,
-          );
+        : new ClosedDriver(model, plan, firing, time, this.#supply, over);
   }
 
   /** Milliseconds of busy waiting so far. */
@@ -128,10 +126,11 @@ export class Segment {
   #end(): void {
     if (!this.#finish()) return;
     const unfinished = this.#firing.close();
-    const endMs = Math.max(this.#firedMs ?? 0, this.#firing.lastEndMs, this.#plan.warmupMs);
-    const intervalsPassed = Math.floor((endMs - this.#plan.warmupMs) / this.#plan.sampleMs);
-    const report = this.#report(Math.max(this.#interval, intervalsPassed));
-    this.#settle.resolve({ endMs, unfinished, report });
+    // Of a count that was reached, the last operation's end is the run's, not when the last worker noticed.
+    const firedMs = this.#supply?.isUsedUp() && unfinished === 0 ? 0 : (this.#firedMs ?? 0);
+    const endMs = Math.max(firedMs, this.#firing.lastEndMs, this.#plan.warmupMs);
+    this.#pass(endMs);
+    this.#settle.resolve({ endMs, unfinished, report: this.#report(this.#interval) });
   }
 
   #fail(error: unknown): void {
@@ -149,21 +148,37 @@ export class Segment {
     return true;
   }
 
-  /** Waits for the end of the current interval; a late timer makes one report of several intervals. */
+  /** Waits for the end of the current interval. */
   #awaitReport(): void {
     const { warmupMs, sampleMs } = this.#plan;
     const dueMs = warmupMs + (this.#interval + 1) * sampleMs;
     this.#cancelReport = this.#time.later(dueMs - this.#time.now(), () => {
-      const intervalsPassed = Math.floor((this.#time.now() - warmupMs) / sampleMs);
-      if (intervalsPassed > this.#interval) {
-        this.#interval = intervalsPassed;
-        this.#onReport(this.#report(intervalsPassed - 1));
-      }
+      this.#pass(this.#time.now());
       this.#awaitReport();
     });
+  }
+
+  /** Reports what happened in the interval that is over, if it is, and that nothing did in those after it. */
+  #pass(nowMs: number): void {
+    const { warmupMs, sampleMs } = this.#plan;
+    const passed = Math.floor((nowMs - warmupMs) / sampleMs);
+    if (passed <= this.#interval) return;
+    const over = this.#interval;
+    this.#interval = passed;
+    this.#firing.bookedUntilMs = warmupMs + (passed + 1) * sampleMs;
+    this.#onReport(this.#report(over));
+    if (passed - 1 > over) this.#onReport(this.#report(passed - 1));
   }
 
   #report(interval: number): SegmentReport {
     return { interval, ...this.#firing.take(), inFlight: this.#firing.inFlight };
   }
+}
+
+/** The plan's count, which warm-up does not use up. */
+function supplyOf({ tickets, warmupMs }: SegmentPlan): Supply {
+  return {
+    take: (nowMs) => nowMs < warmupMs || Atomics.sub(tickets, 0, 1) > 0,
+    isUsedUp: () => Atomics.load(tickets, 0) <= 0,
+  };
 }

@@ -45,7 +45,7 @@ export interface Port {
 const NOTHING: SegmentEnd = {
   endMs: 0,
   unfinished: 0,
-  report: { interval: 0, kinds: [], dropped: 0, inFlight: 0 },
+  report: { interval: 0, kinds: [], parts: [], dropped: 0, inFlight: 0 },
 };
 
 /**
@@ -66,17 +66,18 @@ export async function runSession(assignment: Assignment, port: Port): Promise<vo
   let workload: Workload | undefined;
   try {
     workload = await openWorkload(assignment);
-    await workload.start?.();
+    // Until all are ready the only order there is means to stop: it does not wait for a server that does not answer.
+    await Promise.race([workload.start?.(), start.promise]);
     port.postMessage({ type: 'ready' });
     const zeroNs = await start.promise;
     if (zeroNs === undefined) {
       port.postMessage({ type: 'finished', end: NOTHING, figures: null });
     } else {
       segment = new Segment(assignment.segment, workload, systemTime(zeroNs), (report) =>
-        port.postMessage({ type: 'report', report }, transferable(report.kinds)),
+        port.postMessage({ type: 'report', report }, transferable(report)),
       );
       const { end, figures } = await watched(segment);
-      port.postMessage({ type: 'finished', end, figures }, transferable(end.report.kinds));
+      port.postMessage({ type: 'finished', end, figures }, transferable(end.report));
     }
     const closing = workload;
     workload = undefined;

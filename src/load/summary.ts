@@ -1,25 +1,12 @@
-import { type Distribution, Histogram } from './histogram.ts';
+import { type Figures, Gathering, perSecond, type WindowFigures } from './figures.ts';
+import { Histogram } from './histogram.ts';
 import { type LoadPlan, totalMs } from './plan.ts';
-import { type KindData, KindRecording, Recording } from './recording.ts';
+import type { KindData } from './recording.ts';
 import type { SegmentEnd, SegmentReport } from './segment.ts';
 import type { ThreadFigures } from './self-watch.ts';
+import { Series } from './series.ts';
 import { evaluateThresholds, type ThresholdResult } from './threshold.ts';
-
-/** What was measured of some operations. Failed ones count in all figures. */
-export interface OperationFigures {
-  readonly count: number;
-  readonly failed: number;
-  /** Failed operations by class. */
-  readonly errors: Readonly<Record<string, number>>;
-  readonly bytes: number;
-  readonly ratePerSecond: number;
-  /** Milliseconds from the intended start; null when nothing was measured. */
-  readonly latency: Distribution | null;
-  /** Milliseconds from the real start. */
-  readonly serviceTime: Distribution | null;
-  /** Milliseconds from the real start to the first byte, of the operations that said so. */
-  readonly firstByte: Distribution | null;
-}
+import { WindowLedger } from './window.ts';
 
 /** One interval of the run, all threads together. */
 export interface LoadSample {
@@ -47,15 +34,16 @@ export interface GeneratorFigures {
   readonly threads: number;
 }
 
-export interface LoadSummary {
-  readonly kinds: readonly (OperationFigures & { readonly kind: string })[];
-  readonly totals: OperationFigures;
+export interface LoadSummary extends Figures {
+  /** As in the plan. */
+  readonly windows: readonly WindowFigures[];
   /** Open model: due, but not sent because `maxInFlight` was reached. */
   readonly dropped: number;
   /** Started, but given up at the end of the run. */
   readonly unfinished: number;
   readonly thresholds: readonly ThresholdResult[];
   readonly generator: GeneratorFigures;
+  /** At most 3600 samples: those of a longer run are joined, see `Series`. */
   readonly series: readonly LoadSample[];
   /** The caller's signal ended the run. */
   readonly interrupted: boolean;
@@ -88,11 +76,15 @@ interface Interval {
 export class Ledger {
   readonly #plan: LoadPlan;
   readonly #sampleMs: number;
-  readonly #recording = new Recording();
+  readonly #whole = new Gathering();
+  readonly #windows: readonly WindowLedger[];
   readonly #intervals = new Map<number, Interval>();
   /** By thread: the last interval it has told everything about, and what it had in flight then. */
   readonly #told: { interval: number; inFlight: number }[];
-  readonly #series: LoadSample[] = [];
+  readonly #series = new Series();
+  /** How many samples were made, and the end of the last of them. */
+  #samples = 0;
+  #sampledMs = 0;
   readonly #figures: ThreadFigures[] = [];
   #dropped = 0;
   #unfinished = 0;
@@ -101,6 +93,7 @@ export class Ledger {
   constructor(plan: LoadPlan, threads: number, sampleMs: number) {
     this.#plan = plan;
     this.#sampleMs = sampleMs;
+    this.#windows = (plan.windows ?? []).map((window) => new WindowLedger(window, sampleMs));
     this.#told = Array.from({ length: threads }, () => ({ interval: -1, inFlight: 0 }));
     this.#endMs = plan.warmupMs;
   }
@@ -126,9 +119,10 @@ export class Ledger {
     const durationMs = this.#measuredMs;
     const measured = {
       ...this.#judged(durationMs),
+      windows: this.#windows.map((window) => window.figures(durationMs)),
       unfinished: this.#unfinished,
       generator: this.#generator(),
-      series: this.#series,
+      series: this.#series.samples,
       ...early,
       durationMs,
     };
@@ -137,15 +131,15 @@ export class Ledger {
 
   /** The first threshold that is missed by what was measured up to the last complete sample. */
   missedThreshold(): string | undefined {
-    const last = this.#series.at(-1);
-    if (!last) return undefined;
-    const judged = this.#judged(last.atMs + last.durationMs);
+    if (this.#samples === 0) return undefined;
+    const judged = this.#judged(this.#sampledMs);
     return evaluateThresholds(this.#plan.thresholds, judged).find((one) => !one.ok && one.value !== null)
       ?.text;
   }
 
   #book(report: SegmentReport): void {
-    this.#recording.merge(report.kinds);
+    this.#whole.add(report);
+    for (const window of this.#windows) window.add(report);
     this.#dropped += report.dropped;
     const interval = this.#interval(report.interval);
     interval.dropped += report.dropped;
@@ -153,12 +147,7 @@ export class Ledger {
   }
 
   #judged(durationMs: number) {
-    const total = new KindRecording();
-    const kinds = Array.from(this.#recording.kinds, ([kind, recording]) => {
-      total.merge(recording.data());
-      return { kind, ...figuresOf(recording, durationMs) };
-    }).sort((a, b) => (a.kind < b.kind ? -1 : 1));
-    return { kinds, totals: figuresOf(total, durationMs), dropped: this.#dropped };
+    return { ...this.#whole.figures(durationMs), dropped: this.#dropped };
   }
 
   #interval(index: number): Interval {
@@ -175,19 +164,19 @@ export class Ledger {
     const toldByAll = Math.min(...this.#told.map((thread) => thread.interval));
     const samples: LoadSample[] = [];
     if (toldByAll < Number.POSITIVE_INFINITY) {
-      while (this.#series.length <= toldByAll && !this.#mayBeLast(this.#series.length, toldByAll)) {
+      while (this.#samples <= toldByAll && !this.#mayBeLast(this.#samples, toldByAll)) {
         samples.push(this.#sample(this.#sampleMs));
       }
       return samples;
     }
     // The last sample may be shorter or up to half as long again: a sliver of a sample would show a wild rate.
     const measuredMs = this.#measuredMs;
-    while (this.#series.length + 1 < Math.round(measuredMs / this.#sampleMs)) {
+    while (this.#samples + 1 < Math.round(measuredMs / this.#sampleMs)) {
       samples.push(this.#sample(this.#sampleMs));
     }
-    const atMs = this.#series.length * this.#sampleMs;
-    const rest = [...this.#intervals.keys()].filter((index) => index > this.#series.length);
-    const last = this.#interval(this.#series.length);
+    const atMs = this.#samples * this.#sampleMs;
+    const rest = [...this.#intervals.keys()].filter((index) => index > this.#samples);
+    const last = this.#interval(this.#samples);
     for (const index of rest) fold(last, this.#interval(index));
     if (last.count > 0 || last.dropped > 0 || atMs < measuredMs)
       samples.push(this.#sample(measuredMs - atMs));
@@ -204,7 +193,7 @@ export class Ledger {
 
   /** Makes the next sample of the series. */
   #sample(durationMs: number): LoadSample {
-    const index = this.#series.length;
+    const index = this.#samples++;
     const { latency, ...counts } = this.#interval(index);
     this.#intervals.delete(index);
     const sample: LoadSample = {
@@ -216,15 +205,16 @@ export class Ledger {
       p99: latency.percentile(99),
       inFlight: this.#told.reduce((sum, thread) => sum + thread.inFlight, 0),
     };
-    this.#series.push(sample);
+    this.#series.add(sample);
+    this.#sampledMs = sample.atMs + durationMs;
+    for (const window of this.#windows) window.told(this.#sampledMs);
     return sample;
   }
 
   /** How long was measured: to the end of what threads have told if one was ended by force. */
   get #measuredMs(): number {
-    const last = this.#series.at(-1);
     const forced = this.#told.some((thread) => thread.interval < Number.POSITIVE_INFINITY);
-    return Math.max(this.#endMs - this.#plan.warmupMs, forced && last ? last.atMs + last.durationMs : 0);
+    return Math.max(this.#endMs - this.#plan.warmupMs, forced ? this.#sampledMs : 0);
   }
 
   #generator(): GeneratorFigures {
@@ -253,22 +243,4 @@ function fold(into: Interval, other: Interval): void {
   into.failed += other.failed;
   into.dropped += other.dropped;
   into.bytes += other.bytes;
-}
-
-function figuresOf(recording: KindRecording, durationMs: number): OperationFigures {
-  const errors = Object.fromEntries(recording.errors);
-  return {
-    count: recording.count,
-    failed: Object.values(errors).reduce((sum, count) => sum + count, 0),
-    errors,
-    bytes: recording.bytes,
-    ratePerSecond: perSecond(recording.count, durationMs),
-    latency: recording.latency.distribution(),
-    serviceTime: recording.serviceTime.distribution(),
-    firstByte: recording.firstByte?.distribution() ?? null,
-  };
-}
-
-function perSecond(count: number, durationMs: number): number {
-  return durationMs > 0 ? (count * 1000) / durationMs : 0;
 }

@@ -20,9 +20,20 @@ export { type ConnectOptions, connectRegistry } from './connect.ts';
 export { type Deletion, deleteReference } from './delete.ts';
 export { registryCodeOf, statusOf } from './failure.ts';
 export { type LaneGrant, openRegistryLane, type RegistryLane } from './fast-lane.ts';
+export { faultOf, headerIn, type LaneExchange, LaneExchanger } from './lane-exchange.ts';
+export {
+  type PulledRequest,
+  Puller,
+  type PullOptions,
+  type PullOrder,
+  type PullRequestKind,
+  type PullResult,
+} from './lane-pull.ts';
 export { collect, listRepositories, listTags } from './lists.ts';
 export * from './manifests.ts';
+export { nextPage } from './paging.ts';
 export { ping } from './ping.ts';
+export { checkPushAccess } from './push-access.ts';
 export { listReferrers, type Referrers, referrersTag } from './referrers.ts';
 export { parseTarget, type RegistryTarget } from './target.ts';
 export * from './upload/index.ts';

@@ -18,6 +18,7 @@ main{max-width:1120px;margin:0 auto;padding:28px 20px 40px}
 header{display:flex;flex-wrap:wrap;gap:4px 20px;align-items:flex-start;justify-content:space-between;margin-bottom:20px}
 h1{margin:0;font-size:24px;line-height:1.25;font-weight:650;overflow-wrap:anywhere}
 h2{margin:0 0 10px;font-size:15px;font-weight:650}
+h2.part{margin:28px 0 12px;font-size:18px}
 h2::first-letter,b::first-letter{text-transform:uppercase}
 p{margin:0;overflow-wrap:anywhere}
 .by{color:var(--soft);font-size:13px}
@@ -41,9 +42,10 @@ tr:last-child>td{border-bottom:0}
 th:last-child,td:last-child{padding-right:0}
 .right{text-align:right;white-space:nowrap}
 .wrap{overflow-wrap:anywhere}
-.tight{width:1%;white-space:nowrap}
-td.name{min-width:9em;overflow-wrap:anywhere}
-dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:4px 20px;margin:0 0 10px}
+.mark{width:1%}.tight{white-space:nowrap}
+td.wrap{min-width:13em}
+td.name{min-width:11em;overflow-wrap:anywhere}
+dl{display:grid;grid-template-columns:fit-content(45%) minmax(0,1fr);gap:4px 20px;margin:0 0 10px}
 dl:last-child{margin-bottom:0}
 dt{color:var(--soft)}
 dd{margin:0;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
@@ -76,7 +78,7 @@ figcaption b{display:inline-block;font-weight:650}
 .at path{stroke:var(--axis);stroke-dasharray:2 2}
 .at path,.at .dot{visibility:hidden}
 .at:hover path,.at:hover .dot{visibility:visible}
-@media(max-width:560px){.ticks{font-size:15px}}
+@media(max-width:560px){.ticks{font-size:15px}td.wrap{min-width:9em}td.name{min-width:6em}}
 @media print{
 :root{color-scheme:light;--page:#fff;--card:#fff;--ink:#000;--soft:#444;--edge:#ccc;--grid:#e5e5e5;--axis:#888;
 --good:#0b7a45;--warn:#8f5800;--bad:#bf2430;--good-bg:#fff;--warn-bg:#fff;--bad-bg:#fff;--soft-bg:#fff;

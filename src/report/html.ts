@@ -7,6 +7,8 @@ import { drawPlots, readable } from './plot.ts';
 
 /** Rows of one table; a browser takes seconds to lay out more than this. */
 const MAX_ROWS = 2000;
+/** A column with anything longer breaks its lines, so that it leaves room for the others. */
+const MAX_UNBROKEN = 32;
 /** As many passed checks are shown at once; more are folded away. */
 const MAX_OPEN_PASSES = 20;
 
@@ -103,7 +105,7 @@ function checkTable(checks: readonly Check[], timed: boolean): Markup {
       markup`<details${status === 'fail' && trusted(' open')}><summary>evidence</summary><pre>${textLines(evidence)}</pre></details>`;
     const time =
       timed && markup`<td class="right">${durationMs === undefined ? '' : formatDuration(durationMs)}</td>`;
-    return markup`<tr><td class="tight"><span class="badge ${kind}">${label}</span></td><td class="name">${group !== undefined && markup`<span class="unit">${group}</span> `}${name}</td><td class="wrap">${message}${more}</td>${time}</tr>\n`;
+    return markup`<tr><td class="mark tight"><span class="badge ${kind}">${label}</span></td><td class="name">${group !== undefined && markup`<span class="unit">${group}</span> `}${name}</td><td class="wrap">${message}${more}</td>${time}</tr>\n`;
   });
   return markup`${tableOf(head, rows)}${moreRows(checks.length)}`;
 }
@@ -113,6 +115,8 @@ function drawSection({ title, facts, table, text }: Section): Markup {
     facts !== undefined &&
     facts.length > 0 &&
     markup`<dl>${facts.map(([name, value]) => markup`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`;
+  if (!list && !table && text === undefined)
+    return markup`${title !== undefined && markup`<h2 class="part">${title}</h2>\n`}`;
   return card(
     title ?? '',
     markup`${list}${table && drawTable(table)}${text !== undefined && markup`<pre>${textLines(text.replace(/\n$/, ''))}</pre>`}`,
@@ -120,7 +124,11 @@ function drawSection({ title, facts, table, text }: Section): Markup {
 }
 
 function drawTable({ columns, rows }: Table): Markup {
-  const kinds = columns.map(({ align, shrink }) => (align === 'right' ? 'right' : shrink ? 'wrap' : ''));
+  const kinds = columns.map(({ align, shrink }, at) => {
+    if (align === 'right') return 'right';
+    const isLong = rows.some((row) => (row[at] ?? '').length > MAX_UNBROKEN);
+    return shrink || isLong ? 'wrap' : 'tight';
+  });
   const head = columns.map(({ title }, at) => markup`<th class="${kinds[at]}">${title}</th>`);
   const body = rows
     .slice(0, MAX_ROWS)

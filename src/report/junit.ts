@@ -11,18 +11,20 @@ interface Case {
 
 /**
  * The report as JUnit XML, in the shape that Jenkins, GitLab and GitHub's readers agree on: a suite for
- * each group of checks, side by side (nested suites are lost on some), a case for each check. A warning
- * passes and says so in its output; what could not be judged is skipped. A failure of the command itself
- * is one more case, an error; a command that judges nothing is its own only case.
+ * each group of checks, side by side (nested suites are lost on some), a case for each check. JUnit knows no
+ * warnings: where they are problems (the run ended as one that found some) they are failures, else they pass and
+ * say so in their output. What could not be judged is skipped. A failure of the command itself is one more case,
+ * an error; a command that judges nothing is its own only case. So a document is red whenever the exit code is.
  */
 export function renderJunit(report: Report, ending: Ending): string {
   const root = ending.command.replaceAll(' ', '.');
   const checks = report.checks ?? [];
   const suites = new Map<string, readonly Case[]>();
-  if (ending.error || checks.length === 0) suites.set(root, [commandCase(report, ending)]);
+  const isToldByChecks = ending.ok || ending.interrupted || checks.some((check) => isProblem(check, ending));
+  if (ending.error || checks.length === 0 || !isToldByChecks) suites.set(root, [commandCase(report, ending)]);
   for (const [group, members] of Map.groupBy(checks, (check) => check.group)) {
     const name = group === undefined ? root : `${root}.${group}`;
-    suites.set(name, [...(suites.get(name) ?? []), ...members.map(checkCase)]);
+    suites.set(name, [...(suites.get(name) ?? []), ...members.map((check) => checkCase(check, ending))]);
   }
   const all = [...suites.values()].flat();
   const drawn = [...suites].map(([name, cases], at) =>
@@ -34,22 +36,25 @@ ${drawn}</testsuites>
 `.toString();
 }
 
-function checkCase({ name, status, message, evidence, durationMs }: Check): Case {
+function isProblem({ status, advisory = false }: Check, { ok }: Ending): boolean {
+  return status === 'fail' || (status === 'warn' && !advisory && !ok);
+}
+
+function checkCase(check: Check, ending: Ending): Case {
+  const { name, status, message, evidence, durationMs } = check;
   const text = textLines(evidence === undefined ? message : `${message}\n${evidence}`);
   const one = { name, durationMs };
+  if (isProblem(check, ending)) {
+    const body = markup`<failure message="${message}" type="${status}">${text}</failure>`;
+    return { ...one, kind: 'failure', body };
+  }
   switch (status) {
-    case 'pass':
-      return { ...one, kind: 'pass' };
     case 'warn':
       return { ...one, kind: 'pass', body: markup`<system-out>warning: ${text}</system-out>` };
-    case 'fail':
-      return {
-        ...one,
-        kind: 'failure',
-        body: markup`<failure message="${message}" type="fail">${text}</failure>`,
-      };
     case 'unknown':
       return { ...one, kind: 'skipped', body: markup`<skipped message="${message}"/>` };
+    default:
+      return { ...one, kind: 'pass' };
   }
 }
 

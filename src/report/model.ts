@@ -26,7 +26,10 @@ export interface Report {
   readonly summary?: string;
 }
 
-/** A part of a report for people: a heading, facts as name and value, a table, or text. */
+/**
+ * A part of a report for people: a heading, facts as name and value, a table, or text. One with nothing but a title
+ * is the heading of those that follow.
+ */
 export interface Section {
   readonly title?: string;
   readonly facts?: readonly (readonly [name: string, value: string])[];
@@ -51,6 +54,8 @@ export interface Check {
   /** What it is one of many of (a repository, a phase): a test suite of its own in `junit`. */
   readonly group?: string;
   readonly status: 'pass' | 'warn' | 'fail' | 'unknown';
+  /** It is of how the run itself went, not of what was judged: a warning of it is no problem found. */
+  readonly advisory?: boolean;
   /** What was seen, in one line. */
   readonly message: string;
   /** What the judgement rests on (request, reply, time), in as many lines as it takes; for `junit` and `html`. */

@@ -4,11 +4,11 @@ import type { Series } from './model.ts';
 
 /** In the units of the drawing; the page scales it. */
 const WIDTH = 560;
-const HEIGHT = 220;
+const HEIGHT = 224;
 const LEFT = 58;
 const RIGHT = 14;
 const TOP = 10;
-const BOTTOM = 26;
+const BOTTOM = 30;
 const PLOT_WIDTH = WIDTH - LEFT - RIGHT;
 const PLOT_HEIGHT = HEIGHT - TOP - BOTTOM;
 
@@ -45,7 +45,7 @@ function drawPlot(series: readonly Series[], { fromMs, toMs }: { fromMs: number;
     y: (value) => TOP + (1 - (value - y.low) / (y.high - y.low)) * PLOT_HEIGHT,
   };
   const label = `${plot}: ${shown.map(({ name }) => name).join(', ')} over ${elapsed(spanMs)}`;
-  return markup`<figure>${caption}${shown.length > 1 && legend(shown)}
+  return markup`<figure>${caption}${(shown.length > 1 || shown[0]?.name.toLowerCase() !== plot.toLowerCase()) && legend(shown)}
 <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${label}">
 <g class="grid">${y.ticks.map((value) => markup`<path d="M${LEFT} ${px(place.y(value))}H${WIDTH - RIGHT}"/>`)}</g>
 <g class="ticks end">${y.ticks.map((value) => markup`<text x="${LEFT - 8}" y="${px(place.y(value) + 4)}">${withUnit(value, unit, y.step)}</text>`)}</g>

@@ -37,13 +37,13 @@ function onTerminal(text: string): string {
 }
 
 function drawSection(section: Section, chalk: ChalkInstance, width: number | undefined): string {
-  const title = section.title === undefined ? '' : `${chalk.bold(escapeText(section.title))}\n`;
-  return (
-    title +
+  const title = section.title === undefined ? '' : escapeText(section.title);
+  const content =
     drawFacts(section.facts ?? [], chalk) +
     (section.table ? drawTable(section.table, chalk, width) : '') +
-    (section.text === undefined ? '' : `${escapeLines(section.text.replace(/\n$/, ''))}\n`)
-  );
+    (section.text === undefined ? '' : `${escapeLines(section.text.replace(/\n$/, ''))}\n`);
+  if (title === '') return content;
+  return `${chalk.bold(content === '' ? `── ${title} ──` : title)}\n${content}`;
 }
 
 function drawFacts(facts: readonly (readonly [string, string])[], chalk: ChalkInstance): string {

@@ -1,4 +1,4 @@
-import { isRepository } from '../oci/index.ts';
+import { isDomain, isRepository } from '../oci/index.ts';
 import type { ApiRequest } from './exchange.ts';
 
 /** Something a request may do: an entry of a token's `access` claim (Docker's token authentication specification). */
@@ -39,7 +39,7 @@ export function grantScopes(scopes: readonly string[], onlyPull: boolean): reado
   const granted: Access[] = [];
   const words = scopes.flatMap((scope) => scope.split(' ')).slice(0, MOST_SCOPES);
   for (const asked of words.map(parseScope)) {
-    if (!asked || (asked.type === 'repository' && !isRepository(asked.name))) continue;
+    if (!asked || (asked.type === 'repository' && !isRepositoryName(asked.name))) continue;
     const all = ALL_ACTIONS[asked.type] ?? [];
     const allowed = onlyPull ? all.filter((action) => action === 'pull') : all;
     const actions = asked.actions.includes('*')
@@ -50,7 +50,16 @@ export function grantScopes(scopes: readonly string[], onlyPull: boolean): reado
   return granted;
 }
 
-/** What a request needs, as distribution asks for it; a mount needs to read its source too. */
+/** A repository's name, also with the registry before it, as clients of a cache of several may write it. */
+function isRepositoryName(name: string): boolean {
+  const slash = name.indexOf('/');
+  return isRepository(name) || (isDomain(name.slice(0, slash)) && isRepository(name.slice(slash + 1)));
+}
+
+/**
+ * What a request needs, as distribution asks for it, under the name that the client used; a mount needs to read its
+ * source too.
+ */
 export function requiredAccess({ method, route, query }: ApiRequest): readonly Access[] {
   if (!route || route.name === 'base') return [];
   if (route.name === 'catalog') return [{ type: 'registry', name: 'catalog', actions: ['*'] }];
@@ -60,10 +69,11 @@ export function requiredAccess({ method, route, query }: ApiRequest): readonly A
     actions,
   });
 
+  const named = route.addressedAs ?? route.repository;
   const isUpload = route.name === 'upload' || route.name === 'uploads';
-  if (!isUpload && method === 'DELETE') return [onRepository(route.repository, 'delete')];
-  if (!isUpload && method !== 'PUT') return [onRepository(route.repository, 'pull')];
-  const push = onRepository(route.repository, 'pull', 'push');
+  if (!isUpload && method === 'DELETE') return [onRepository(named, 'delete')];
+  if (!isUpload && method !== 'PUT') return [onRepository(named, 'pull')];
+  const push = onRepository(named, 'pull', 'push');
   const from = query.get('from');
   const mounts = route.name === 'uploads' && query.has('mount') && from !== null && isRepository(from);
   return mounts ? [push, onRepository(from, 'pull')] : [push];

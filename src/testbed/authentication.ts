@@ -2,6 +2,7 @@ import { isDomain } from '../oci/index.ts';
 import { covers, formatScope, requiredAccess } from './access.ts';
 import { type Account, isSameAccount, parseBasic } from './accounts.ts';
 import type { ApiRequest, Layer } from './exchange.ts';
+import { isAdministration } from './routes.ts';
 import { TOKEN_SERVICE, type Tokens } from './tokens.ts';
 import { errorReply } from './wire-errors.ts';
 
@@ -19,7 +20,7 @@ export function requireBasic(account: Account): Layer {
 /**
  * The layer that lets in who brings a token that grants what the request needs (RFC 6750). The challenge
  * names our own token service and the scopes to ask it for. Insufficient scope is 401 and not 403, as with
- * distribution: clients then ask for a better token. NSCR's administration knows no tokens: it asks for the
+ * distribution: clients then ask for a better token. Administration knows no tokens: it asks for the
  * account by Basic, if there is one.
  *
  * @param ownUrl where we are when the client does not say it (`http://host:port`)
@@ -29,7 +30,7 @@ export function requireToken(tokens: Tokens, ownUrl: () => string, account?: Acc
     const administration = account ? requireBasic(account)(next) : next;
     return async (request) => {
       if (request.route?.name === 'token') return next(request);
-      if (request.route?.name.startsWith('nscr-')) return administration(request);
+      if (request.route && isAdministration(request.route)) return administration(request);
       const needed = requiredAccess(request);
       const token = /^bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
       const granted = token === undefined ? undefined : tokens.accessOf(token);

@@ -4,7 +4,7 @@ import { isRegopsError, messageOf, RegopsError, systemCode } from '../base/index
 import { FolderContent } from './folder-content.ts';
 import { IndexedStorage } from './indexed-storage.ts';
 import { Journal } from './journal.ts';
-import { RepositoryIndex } from './repository-index.ts';
+import { type Change, changeSchema, RepositoryIndex } from './repository-index.ts';
 import type { Storage } from './storage.ts';
 
 const JOURNAL = 'testbed.ndjson';
@@ -43,7 +43,7 @@ async function openLocked(folder: string): Promise<Storage> {
   const index = await replay(path, await contents.digests());
   // Written anew without what was deleted since, and without a last line that a crash cut.
   await Journal.replace(path, index.snapshot());
-  const journal = await Journal.open(path);
+  const journal = await Journal.open<Change>(path);
   return new IndexedStorage(index, contents, {
     append: (change) => journal.append(change),
     async close() {
@@ -56,7 +56,7 @@ async function openLocked(folder: string): Promise<Storage> {
 /** Builds the index anew. Contents that somebody took away are left out, with the tags that led to them. */
 async function replay(path: string, present: ReadonlySet<string>): Promise<RepositoryIndex> {
   const index = new RepositoryIndex();
-  for await (const change of Journal.read(path)) {
+  for await (const change of Journal.read(path, changeSchema)) {
     const isContent = change.op === 'blob' || change.op === 'manifest';
     if (!isContent || present.has(change.digest)) index.apply(change);
   }

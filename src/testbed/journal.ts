@@ -1,12 +1,12 @@
 import { type FileHandle, open } from 'node:fs/promises';
+import type { z } from 'zod';
 import { RegopsError, writeFileAtomically } from '../base/index.ts';
-import { type Change, changeSchema } from './repository-index.ts';
 
 /**
- * The changes of an index, one JSON line each, appended as they happen. A reader builds the index again
+ * Changes of something that is kept in memory, one JSON line each, appended as they happen. A reader builds it again
  * by applying them in order; a last line that a crash cut is left out.
  */
-export class Journal {
+export class Journal<T> {
   readonly #file: FileHandle;
   #lines: string[] = [];
   #next: Promise<void> | undefined;
@@ -17,12 +17,12 @@ export class Journal {
   }
 
   /** Opens the journal for appending. */
-  static async open(path: string): Promise<Journal> {
-    return new Journal(await open(path, 'a', 0o600));
+  static async open<T>(path: string): Promise<Journal<T>> {
+    return new Journal<T>(await open(path, 'a', 0o600));
   }
 
   /** Reads a journal, line by line. Throws INPUT_INVALID when it is damaged. */
-  static async *read(path: string): AsyncGenerator<Change> {
+  static async *read<T>(path: string, schema: z.ZodType<T>): AsyncGenerator<T> {
     const file = await open(path, 'r');
     try {
       let damaged = 0;
@@ -30,9 +30,9 @@ export class Journal {
       for await (const text of file.readLines()) {
         line++;
         if (damaged > 0) throw new RegopsError('INPUT_INVALID', `${path}: line ${damaged} is damaged`);
-        const change = readChange(text);
-        if (change) yield change;
-        else damaged = line;
+        const change = readChange(text, schema);
+        if (change === undefined) damaged = line;
+        else yield change;
       }
     } finally {
       await file.close();
@@ -40,7 +40,7 @@ export class Journal {
   }
 
   /** Puts a new journal of these changes in the place of the old one. */
-  static async replace(path: string, changes: Iterable<Change>): Promise<void> {
+  static async replace(path: string, changes: Iterable<unknown>): Promise<void> {
     const lines = Array.from(changes, lineOf);
     await writeFileAtomically(path, lines.join(''), 0o600);
   }
@@ -49,7 +49,7 @@ export class Journal {
    * Resolves when the change is in the file. Changes that come while a write is under way go out
    * together in the next one; after a write has failed, every later one fails too.
    */
-  append(change: Change): Promise<void> {
+  append(change: T): Promise<void> {
     this.#lines.push(lineOf(change));
     if (!this.#next) {
       this.#next = this.#last.then(() => {
@@ -69,13 +69,13 @@ export class Journal {
   }
 }
 
-function lineOf(change: Change): string {
+function lineOf(change: unknown): string {
   return `${JSON.stringify(change)}\n`;
 }
 
-function readChange(text: string): Change | undefined {
+function readChange<T>(text: string, schema: z.ZodType<T>): T | undefined {
   try {
-    return changeSchema.parse(JSON.parse(text));
+    return schema.parse(JSON.parse(text));
   } catch {
     return undefined;
   }

@@ -14,18 +14,21 @@ import { readBounded } from './bounded.ts';
 import type { EndpointHandler, Endpoints } from './endpoints.ts';
 import { contentReply } from './representation.ts';
 import type { Storage } from './storage.ts';
+import type { TrafficCounter } from './traffic.ts';
 import { refusal } from './wire-errors.ts';
 
 /**
  * Manifests: pulled (spec end-3), pushed (end-7), deleted with their tags or by tag alone (end-9). `Accept`
  * is not looked at: a client gets what was pushed, and sees from the Content-Type what it is.
  */
-export function manifestEndpoints(storage: Storage): Endpoints {
+export function manifestEndpoints(storage: Storage, traffic: TrafficCounter): Endpoints {
   const get: EndpointHandler = async (request, { repository, reference }) => {
     const digest = await resolve(repository, reference);
     const found = digest && (await storage.manifest(repository, digest));
     if (!found) throw await unknown(repository);
-    return contentReply(request, digest, found.mediaType, found.content);
+    const reply = await contentReply(request, digest, found.mediaType, found.content);
+    if (request.method === 'GET') traffic.countManifest(reply);
+    return reply;
   };
 
   const put: EndpointHandler = async (request, { repository, reference }) => {

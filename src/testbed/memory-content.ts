@@ -1,7 +1,7 @@
 import { RegopsError } from '../base/index.ts';
 import type { Digest } from '../oci/index.ts';
 import type { ContentStore, StoreSpool } from './content-store.ts';
-import type { ByteRange } from './ranges.ts';
+import { type ByteRange, sliceOf } from './ranges.ts';
 
 /**
  * Bytes are gathered in blocks that double from the first size to the second: a configuration of 1 KiB
@@ -63,7 +63,7 @@ export class MemoryContent implements ContentStore {
   async read(digest: Digest, range: ByteRange): Promise<readonly Buffer[]> {
     const blocks = this.#content.get(digest);
     if (!blocks) throw new RegopsError('BLOB_NOT_FOUND', `${digest} was deleted`);
-    return slice(blocks, range);
+    return sliceOf(blocks, range);
   }
 
   drop(digest: Digest): void {
@@ -73,16 +73,4 @@ export class MemoryContent implements ContentStore {
   async close(): Promise<void> {
     this.#content.clear();
   }
-}
-
-/** The part of a list of blocks that a range names, without copying. */
-function slice(blocks: readonly Buffer[], { start, end }: ByteRange): readonly Buffer[] {
-  const parts: Buffer[] = [];
-  let offset = 0;
-  for (const block of blocks) {
-    const part = block.subarray(Math.max(0, start - offset), Math.max(0, end + 1 - offset));
-    if (part.length > 0) parts.push(part);
-    offset += block.length;
-  }
-  return parts;
 }

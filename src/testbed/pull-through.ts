@@ -1,4 +1,12 @@
-import { isRegopsError, type Log, messageOf, RegopsError, redactText, SingleFlight } from '../base/index.ts';
+import {
+  type Clock,
+  isRegopsError,
+  type Log,
+  messageOf,
+  RegopsError,
+  redactText,
+  SingleFlight,
+} from '../base/index.ts';
 import {
   type Digest,
   Digester,
@@ -20,7 +28,22 @@ import type {
   Storage,
   StoredManifest,
 } from './storage.ts';
+import type { TrafficCounter } from './traffic.ts';
 import type { Upstream, UpstreamResponse } from './upstream.ts';
+
+/** When a tag was first pulled through, and last asked for; milliseconds since the epoch. */
+export interface PullTimes {
+  readonly createdAt: number;
+  readonly accessedAt: number;
+}
+
+export interface PullThroughParts {
+  readonly local: Storage;
+  readonly upstream: Upstream;
+  readonly traffic: TrafficCounter;
+  readonly clock: Clock;
+  readonly log: Log;
+}
 
 const ACCEPT = { accept: MANIFEST_ACCEPT.join(', ') };
 
@@ -35,14 +58,23 @@ export class PullThroughStorage implements Storage {
   readonly #local: Storage;
   readonly #upstream: Upstream;
   readonly #log: Log;
+  readonly #traffic: TrafficCounter;
+  readonly #clock: Clock;
+  /** What a folder held before is as old as this. */
+  readonly #openedAt: number;
+  /** By `repository:tag`. */
+  readonly #times = new Map<string, PullTimes>();
   readonly #flights = new SingleFlight<string, void>();
   readonly #life = new AbortController();
   #isServingStored = false;
 
-  constructor(local: Storage, upstream: Upstream, log: Log) {
+  constructor({ local, upstream, traffic, clock, log }: PullThroughParts) {
     this.#local = local;
     this.#upstream = upstream;
     this.#log = log;
+    this.#traffic = traffic;
+    this.#clock = clock;
+    this.#openedAt = clock.now();
   }
 
   /**
@@ -59,6 +91,7 @@ export class PullThroughStorage implements Storage {
     }
     const digest = await this.#local.resolveTag(repository, tag);
     if (failure && !digest) throw failure;
+    if (digest) this.#touch(repository, tag);
     if (failure && !this.#isServingStored) {
       this.#isServingStored = true;
       this.#log.warn(`testbed: serving stored tags: ${messageOf(failure)}`);
@@ -141,6 +174,7 @@ export class PullThroughStorage implements Storage {
   }
 
   deleteTag(repository: string, tag: string): Promise<boolean> {
+    this.#times.delete(`${repository}:${tag}`);
     return this.#local.deleteTag(repository, tag);
   }
 
@@ -152,10 +186,22 @@ export class PullThroughStorage implements Storage {
     return this.#local.deleteBlob(repository, digest);
   }
 
+  /** When a tag that is held here was pulled. */
+  timesOf(repository: string, tag: string): PullTimes {
+    const known = this.#times.get(`${repository}:${tag}`);
+    return known ?? { createdAt: this.#openedAt, accessedAt: this.#openedAt };
+  }
+
   /** Fetches under way are given up. */
   async close(): Promise<void> {
     this.#life.abort();
     await this.#local.close();
+  }
+
+  #touch(repository: string, tag: string): void {
+    const accessedAt = this.#clock.now();
+    const createdAt = this.#times.get(`${repository}:${tag}`)?.createdAt ?? accessedAt;
+    this.#times.set(`${repository}:${tag}`, { createdAt, accessedAt });
   }
 
   async #revalidate(repository: string, tag: string): Promise<void> {
@@ -176,6 +222,7 @@ export class PullThroughStorage implements Storage {
     const path = `/v2/${repository}/manifests/${reference}`;
     const response = await this.#ask('GET', path, ACCEPT);
     if (!response) return undefined;
+    this.#traffic.countFetch('manifest');
     return this.#blamingUpstream(path, async () => {
       const bytes = await readAtMost(response, LIMITS.manifestBytes);
       const type = response.headers['content-type'];
@@ -190,12 +237,14 @@ export class PullThroughStorage implements Storage {
     const path = `/v2/${repository}/blobs/${digest}`;
     const response = await this.#ask('GET', path);
     if (!response) return;
+    this.#traffic.countFetch('blob');
     const spool = this.#local.spool();
     try {
       await this.#blamingUpstream(path, async () => {
         const digester = new Digester(digestParts(digest).algorithm);
         for await (const chunk of response.body) {
           digester.update(chunk as Uint8Array);
+          this.#traffic.countFetchedBytes((chunk as Uint8Array).length);
           await spool.write(chunk as Uint8Array);
         }
         const actual = digester.digest();

@@ -36,3 +36,15 @@ export function parseContentRange(header: string): ByteRange | undefined {
   const range = { start: Number(match?.[1]), end: Number(match?.[2]) };
   return Number.isSafeInteger(range.end) && range.start <= range.end ? range : undefined;
 }
+
+/** The part of a list of blocks that a range names, without copying. */
+export function sliceOf<T extends Uint8Array>(blocks: readonly T[], { start, end }: ByteRange): readonly T[] {
+  const parts: T[] = [];
+  let offset = 0;
+  for (const block of blocks) {
+    const part = block.subarray(Math.max(0, start - offset), Math.max(0, end + 1 - offset)) as T;
+    if (part.length > 0) parts.push(part);
+    offset += block.length;
+  }
+  return parts;
+}

@@ -1,6 +1,6 @@
 /**
  * The endpoints of the distribution spec 1.1 ("Endpoints"), the catalog of Docker's registry, our token service,
- * and the administration of NSCR.
+ * the administration of NSCR, ociregistry's `prune`, our own account of what was fetched, and an ALTS scheduler.
  */
 export type RouteName =
   | 'base'
@@ -12,7 +12,13 @@ export type RouteName =
   | 'upload'
   | 'referrers'
   | 'token'
-  | NscrRouteName;
+  | 'prune'
+  | 'traffic'
+  | NscrRouteName
+  | AltsRouteName;
+
+/** The endpoints of an ALTS scheduler. */
+export type AltsRouteName = 'alts-schedule' | 'alts-result' | 'alts-openapi' | 'alts-docs';
 
 /** The endpoints of NSCR's administration; `nscr-repository` is one repository's details. */
 export type NscrRouteName =
@@ -31,7 +37,9 @@ export type NscrRouteName =
 export interface Route {
   readonly name: RouteName;
   readonly repository: string;
-  /** A tag, a digest, or an upload's id. */
+  /** The repository with the upstream before it, where the client wrote it so: tokens are for the name it used. */
+  readonly addressedAs?: string;
+  /** A tag, a digest, or the id of an upload or of a test. */
   readonly reference: string;
 }
 
@@ -40,6 +48,8 @@ const FIXED: ReadonlyMap<string, RouteName> = new Map([
   ['/v2/', 'base'],
   ['/v2/_catalog', 'catalog'],
   ['/token', 'token'],
+  ['/cmd/prune', 'prune'],
+  ['/api/regops/traffic', 'traffic'],
   ['/api/registry/state', 'nscr-state'],
   ['/api/registry/health', 'nscr-health'],
   ['/api/registry/repositories', 'nscr-repositories'],
@@ -49,6 +59,9 @@ const FIXED: ReadonlyMap<string, RouteName> = new Map([
   ['/api/blobs', 'nscr-blob-names'],
   ['/api/garbage-collect', 'nscr-collect'],
   ['/api/garbage-collect/stats', 'nscr-collect-stats'],
+  ['/tasks/schedule', 'alts-schedule'],
+  ['/openapi.json', 'alts-openapi'],
+  ['/docs', 'alts-docs'],
 ]);
 
 /**
@@ -63,7 +76,19 @@ const IN_REPOSITORY: readonly (readonly [RouteName, RegExp])[] = [
   ['tags', /^\/v2\/(.+)\/tags\/list$/],
   ['referrers', /^\/v2\/(.+)\/referrers\/([^/]+)$/],
   ['nscr-repository', /^\/api\/registry\/repositories\/(.+)$/],
+  ['alts-result', /^\/tasks\/()([^/]+)\/result$/],
 ];
+
+/** True for what is no part of the registry's API and knows no tokens. */
+export function isAdministration(route: Route): boolean {
+  const { name } = route;
+  return name === 'prune' || name === 'traffic' || name.startsWith('nscr-') || isAlts(route);
+}
+
+/** True for what belongs to the scheduler of package tests. */
+export function isAlts({ name }: Route): boolean {
+  return name.startsWith('alts-');
+}
 
 /** Finds the endpoint of a path. */
 export function matchRoute(path: string): Route | undefined {

@@ -6,6 +6,8 @@ import type { ByteRange } from './ranges.ts';
 /** Stored bytes of a known size. */
 export interface Content {
   readonly size: number;
+  /** Of a blob in a storage that numbers all of its blobs, from 0. */
+  readonly ordinal?: number;
   /** Gives all bytes, or a range of them. */
   read(range?: ByteRange): Promise<Body>;
 }

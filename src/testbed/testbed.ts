@@ -1,6 +1,8 @@
 import { isIPv6 } from 'node:net';
+import { join } from 'node:path';
 import { type Clock, type Log, RegopsError, silentLog, systemClock } from '../base/index.ts';
 import type { Account } from './accounts.ts';
+import { answerAlts, type RunTask, Tasks } from './alts/index.ts';
 import { requireBasic, requireToken } from './authentication.ts';
 import { uploadEndpoints } from './blob-uploads.ts';
 import { blobEndpoints } from './blobs.ts';
@@ -14,16 +16,37 @@ import { memoryStorage } from './indexed-storage.ts';
 import { manifestEndpoints } from './manifests.ts';
 import { References } from './nscr-contents.ts';
 import { nscrEndpoints } from './nscr-endpoints.ts';
+import { pruneEndpoints } from './prune.ts';
 import { PullThroughStorage } from './pull-through.ts';
 import { ApiServer, type RequestLine } from './server.ts';
 import type { Storage } from './storage.ts';
+import { blobCount, checkSynthetic, type SyntheticSpec, SyntheticStorage } from './synthetic/index.ts';
 import { tokenEndpoints } from './token-service.ts';
 import { Tokens } from './tokens.ts';
+import { answerTraffic, type Traffic, TrafficCounter } from './traffic.ts';
 import { Uploads } from './uploads.ts';
 import type { Upstream } from './upstream.ts';
-import { answerErrors } from './wire-errors.ts';
+import { addressUpstream } from './upstream-address.ts';
+import { answerErrors, errorReply } from './wire-errors.ts';
 
 const TOKEN_LIFETIME_MS = 5 * 60 * 1000;
+const ALTS_FILE = 'alts.ndjson';
+const ALTS_TASK_MS = 2000;
+const ALTS_WORKERS = 4;
+
+/** An ALTS scheduler beside the registry. */
+export interface AltsOptions {
+  /** Asks for tokens that this secret has signed (HS256); without it everybody is let in. */
+  readonly secret?: string | undefined;
+  /** False for ALTS since November 2023, which takes no submissions. */
+  readonly submissions?: boolean;
+  /** Runs a test whose package's name follows no script; without it such a test passes. */
+  readonly runTask?: RunTask | undefined;
+  /** How long a test takes that is not run for real; default 2 s. */
+  readonly taskMs?: number | undefined;
+  /** How many tests are under way at once; default 4. */
+  readonly workers?: number | undefined;
+}
 
 export interface TestbedOptions {
   /** Default 0: any free one. */
@@ -44,6 +67,10 @@ export interface TestbedOptions {
   readonly clientCertificates?: boolean;
   /** Fetches from there what is missing here. */
   readonly upstream?: Upstream;
+  /** Serves these images, computed when they are asked for, and takes no pushes; not with `dir` or `upstream`. */
+  readonly synthetic?: SyntheticSpec;
+  /** Also schedules tests of packages; with `dir` they outlive the process. */
+  readonly alts?: AltsOptions;
   readonly log?: Log;
   /** Told of every request when it is over. */
   readonly onRequest?: (line: RequestLine) => void;
@@ -69,6 +96,10 @@ export interface Testbed {
   readonly clientKeyFile?: string;
   /** What goes wrong: may be changed at any time. */
   readonly faults: FaultControl;
+  /** What was fetched so far; the same as `GET /api/regops/traffic`. */
+  traffic(): Traffic;
+  /** Sets what `traffic` tells to nothing. */
+  resetTraffic(): void;
   /** Ends every connection and frees everything; what a folder holds stays. Safe to call twice. */
   close(): Promise<void>;
 }
@@ -76,13 +107,18 @@ export interface Testbed {
 /**
  * Starts a registry in this process.
  *
- * @throws CONFIG_INVALID for options that contradict each other, an address that cannot be had, or a folder
- * that is not a testbed's; IO_FAILED or INPUT_INVALID for a folder that cannot be used
+ * @throws USAGE for synthetic images that cannot be; CONFIG_INVALID for options that contradict each other, an
+ * address that cannot be had, or a folder that is not a testbed's; IO_FAILED or INPUT_INVALID for a folder that
+ * cannot be used
  */
 export async function startTestbed(options: TestbedOptions = {}): Promise<Testbed> {
   const { host = '127.0.0.1', port = 0, auth, upstream, log = silentLog, clock = systemClock } = options;
   if (options.clientCertificates && !options.tls) {
     throw new RegopsError('CONFIG_INVALID', 'client certificates need TLS');
+  }
+  const synthetic = options.synthetic && checkSynthetic(options.synthetic);
+  if (synthetic && (upstream || options.dir !== undefined)) {
+    throw new RegopsError('CONFIG_INVALID', 'synthetic images are not kept in a folder and have no upstream');
   }
   const closers: (() => Promise<void>)[] = [];
   let closed: Promise<void> | undefined;
@@ -91,8 +127,17 @@ export async function startTestbed(options: TestbedOptions = {}): Promise<Testbe
     return closed;
   };
   try {
-    const own = options.dir === undefined ? memoryStorage() : await folderStorage(options.dir);
-    const storage = upstream ? new PullThroughStorage(own, upstream, log) : own;
+    const traffic = new TrafficCounter({
+      hasUpstream: upstream !== undefined,
+      numbered: synthetic ? blobCount(synthetic) : 0,
+    });
+    const own = synthetic
+      ? new SyntheticStorage(synthetic)
+      : options.dir === undefined
+        ? memoryStorage()
+        : await folderStorage(options.dir);
+    const cache = upstream && new PullThroughStorage({ local: own, upstream, traffic, clock, log });
+    const storage = cache ?? own;
     closers.push(() => storage.close());
     const uploads = new Uploads(() => storage.spool(), clock);
     closers.push(() => uploads.close());
@@ -108,22 +153,47 @@ export async function startTestbed(options: TestbedOptions = {}): Promise<Testbe
     const tokens = options.tokenAuth
       ? new Tokens(clock, options.tokenLifetimeMs ?? TOKEN_LIFETIME_MS)
       : undefined;
-    const layers: Layer[] = [answerErrors(log), refuseInvalidNames];
+    const layers: Layer[] = [answerErrors(log)];
+    if (upstream?.domain !== undefined) layers.push(addressUpstream(upstream.domain));
+    layers.push(refuseInvalidNames);
     if (tokens) layers.push(requireToken(tokens, () => url, auth));
     else if (auth) layers.push(requireBasic(auth));
-    const nscr = { uploads, references: new References(), clock, startedAt: clock.now() };
-    const endpointsOn = (held: Storage): Handler =>
-      dispatch({
+    layers.push(answerTraffic(traffic));
+    const references = new References();
+    const pruning = cache && pruneEndpoints({ cache, references, domain: upstream?.domain, clock });
+    const nscr = { uploads, references, clock, startedAt: clock.now() };
+    const endpointsOn = (held: Storage): Handler => {
+      const reading = {
         ...discoveryEndpoints(held),
-        ...blobEndpoints(held),
-        ...uploadEndpoints(held, uploads),
-        ...manifestEndpoints(held),
-        ...nscrEndpoints({ storage: held, ...nscr }),
+        ...blobEndpoints(held, traffic),
+        ...manifestEndpoints(held, traffic),
         ...(tokens && tokenEndpoints(tokens, auth)),
+      };
+      if (synthetic) return refuseWrites(dispatch(reading));
+      return dispatch({
+        ...reading,
+        ...uploadEndpoints(held, uploads),
+        ...nscrEndpoints({ storage: held, ...nscr }),
+        ...pruning,
       });
+    };
     const faults = new Faults({ seed: options.faultSeed ?? 0, clock, log, storage, endpointsOn });
     faults.addAll(options.faults ?? []);
     layers.push(faults.layer);
+    if (options.alts) {
+      const {
+        secret,
+        submissions = true,
+        runTask,
+        taskMs = ALTS_TASK_MS,
+        workers = ALTS_WORKERS,
+      } = options.alts;
+      const path = options.dir === undefined ? undefined : join(options.dir, ALTS_FILE);
+      const tasks = await Tasks.open({ clock, log, runTask, taskMs, workers, path });
+      closers.push(() => tasks.close());
+      // Before all others: it knows nothing of the registry's credentials.
+      layers.unshift(answerAlts({ tasks, secret, submissions, clock, log, faults: faults.layer }));
+    }
     const handler = wrap(layers, endpointsOn(storage));
     const { onRequest } = options;
     const server = await ApiServer.listen(handler, { host, port, certificates, log, onRequest });
@@ -138,6 +208,8 @@ export async function startTestbed(options: TestbedOptions = {}): Promise<Testbe
       host: clientHost,
       port: server.port,
       faults,
+      traffic: () => traffic.totals(),
+      resetTraffic: () => traffic.reset(),
       ...(files && { caFile: files.caFile }),
       ...(files?.clientCertFile && { clientCertFile: files.clientCertFile }),
       ...(files?.clientKeyFile && { clientKeyFile: files.clientKeyFile }),
@@ -147,6 +219,17 @@ export async function startTestbed(options: TestbedOptions = {}): Promise<Testbe
     await close();
     throw error;
   }
+}
+
+/** Endpoints that only read: what would write is answered before it comes to them. The token service takes POST. */
+function refuseWrites(next: Handler): Handler {
+  return async (request) => {
+    const { method, route } = request;
+    if (method === 'GET' || method === 'HEAD' || route?.name === 'token') return next(request);
+    return errorReply('UNSUPPORTED', 'synthetic images can only be read', {
+      headers: { allow: 'GET, HEAD' },
+    });
+  };
 }
 
 /** The last opened first; what fails does not keep the others from being closed. */

@@ -2,6 +2,11 @@ import type { Readable } from 'node:stream';
 
 /** A registry to fetch from what is missing here. Injected: this room opens no connections itself. */
 export interface Upstream {
+  /**
+   * `host[:port]` by which clients may name it, in a path (`/v2/host:port/app/…`) or as `?ns=host:port`; without
+   * one they cannot, and `ns` is not looked at.
+   */
+  readonly domain?: string;
   /** Rejects when the upstream cannot be reached; any answer, good or bad, is a response. */
   fetch(request: UpstreamRequest): Promise<UpstreamResponse>;
 }

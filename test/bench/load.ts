@@ -1,13 +1,11 @@
 /**
- * `node test/bench/load.ts`: what the load engine costs and whether it keeps its rate. Prints requests per
- * second and CPU per request of the engine alone, of the engine with undici, and of wrk and autocannon where
- * they are installed, all against one node:http server in a process of its own. Nothing passes or fails.
+ * `node test/bench/load.ts`: what the load engine costs by itself, and whether it keeps its rate against a node:http
+ * server in a process of its own. Nothing passes or fails. `stress.ts` compares it with others.
  *
  * REGOPS_BENCH_SECONDS (default 5) is the length of each part.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { type LoadModel, runLoad } from '../../src/load/index.ts';
 import type { LoadBenchOptions } from './load-workload.ts';
 
@@ -32,12 +30,6 @@ try {
   };
   await engine('engine alone', closed, null);
   await engine('engine + undici', closed, url);
-  await peer('wrk', ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, url], /Requests\/sec:\s+([\d.]+)/);
-  await peer(
-    'autocannon',
-    ['--json', '-c', String(CONNECTIONS), '-d', String(seconds), url],
-    /"requests":\{"average":([\d.]+)/,
-  );
   for (const ratePerSecond of [500, 5000]) {
     const stages = [{ ratePerSecond, durationMs: seconds * 1000 }];
     const open: LoadModel = { kind: 'open', stages, arrival: 'constant', maxInFlight: 256 };
@@ -63,7 +55,10 @@ async function engine(name: string, model: LoadModel, url: string | null): Promi
   );
   const { user, system } = process.cpuUsage(before);
   const { totals, dropped, generator } = summary;
-  say(name, totals.ratePerSecond, (user + system) / totals.count);
+  const cpuUs = (user + system) / totals.count;
+  say(
+    `${name.padEnd(18)}${totals.ratePerSecond.toFixed(0).padStart(8)}/s  ${cpuUs.toFixed(1).padStart(6)} µs of CPU each`,
+  );
   say(
     `  dropped ${dropped}, failed ${totals.failed}, p50 ${ms(totals.latency?.p50)}, p99 ${ms(totals.latency?.p99)}`,
   );
@@ -73,45 +68,10 @@ async function engine(name: string, model: LoadModel, url: string | null): Promi
   );
 }
 
-async function peer(command: string, args: readonly string[], rateIn: RegExp): Promise<void> {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'] });
-  let output = '';
-  let cpuMs = 0;
-  child.stdout.on('data', (chunk: Buffer) => {
-    output += chunk;
-  });
-  const watch = setInterval(() => {
-    cpuMs = cpuMsOf(child.pid) ?? cpuMs;
-  }, 50);
-  try {
-    await once(child, 'close');
-    const rate = Number(rateIn.exec(output)?.[1]);
-    say(command, rate, (cpuMs * 1000) / (rate * seconds));
-  } catch {
-    say(`${command}: not installed`);
-  } finally {
-    clearInterval(watch);
-  }
-}
-
-/** CPU time of a process so far; the kernel counts it in hundredths of a second. */
-function cpuMsOf(pid: number | undefined): number | undefined {
-  try {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-    return (Number(fields[11]) + Number(fields[12])) * 10;
-  } catch {
-    return undefined;
-  }
-}
-
 function ms(value: number | undefined): string {
   return `${(value ?? Number.NaN).toFixed(2)} ms`;
 }
 
-function say(name: string, rate?: number, cpuUs?: number): void {
-  const figures =
-    rate === undefined || cpuUs === undefined
-      ? ''
-      : `${rate.toFixed(0).padStart(8)}/s  ${cpuUs.toFixed(1).padStart(6)} µs of CPU each`;
-  process.stdout.write(`${name.padEnd(18)}${figures}\n`);
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
 }

@@ -1,14 +1,14 @@
 /**
- * `node test/bench/stress.ts`: requests per second and CPU per request of regops' load engine beside wrk's, in
- * turn and in the same run: 32 connections, one thread each, `GET /v2/` and a manifest of docker-registry, and 700
- * bytes of a bare Node server, which is fast enough to show the generators' own limits.
- * regops hashes every body, wrk does not. Nothing passes or fails on a time.
+ * `node test/bench/stress.ts`: requests per second and CPU per request of regops' load engine beside wrk's and
+ * autocannon's, in turn and in the same run: closed, 32 connections, one thread each, `GET /v2/` and a manifest of
+ * docker-registry, and 700 bytes of a bare server, which is fast enough to show the generators' own limits.
+ * CPU is the difference of a long and a short run, so that nobody's start is in it. regops hashes every body, the
+ * others do not. Nothing passes or fails on a time.
  *
- * REGOPS_BENCH_SECONDS (default 5) is how long one run takes; REGOPS_BENCH_ROUNDS (default 3) how often.
+ * REGOPS_BENCH_SECONDS (default 5) is how much longer the long run takes; REGOPS_BENCH_ROUNDS (default 3) how often.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { silentLog, systemClock } from '../../src/base/index.ts';
 import { runLoad } from '../../src/load/index.ts';
 import { buildManifest, digestOf } from '../../src/oci/index.ts';
@@ -21,24 +21,30 @@ import {
   uploadBlob,
 } from '../../src/registry/index.ts';
 import { startDockerRegistry } from '../support/servers/docker-registry.ts';
+import { autocannon, type Cost, type Job, wrk } from './peers.ts';
 
 const CONNECTIONS = 32;
 /** docker-registry has no OCI manifest for those who do not name the type. */
 const ACCEPT = 'application/vnd.oci.image.manifest.v1+json';
 const BARE_SERVER = `
-  import { createServer } from 'node:http';
-  const body = Buffer.alloc(700, 'x');
-  const server = createServer((_, response) => response.writeHead(200, { 'content-length': 700 }).end(body));
+  import { createServer } from 'node:net';
+  const answer = 'HTTP/1.1 200 OK\\r\\ncontent-type: text/plain\\r\\ncontent-length: 700\\r\\n\\r\\n' + 'x'.repeat(700);
+  const server = createServer((socket) =>
+    socket.setNoDelay().on('error', () => {}).on('data', (head) => {
+      if (head.includes('\\r\\n\\r\\n')) socket.write(answer);
+    }));
   server.listen(0, '127.0.0.1', () => console.log(server.address().port));
 `;
-/** /proc counts CPU time in these; sysconf(_SC_CLK_TCK) is 100 on every Linux that matters here. */
-const TICK_MS = 10;
+/** Long enough for a JIT compiler to be done. */
+const SHORT_SECONDS = 2;
 const seconds = Number(process.env['REGOPS_BENCH_SECONDS'] ?? 5);
 const rounds = Number(process.env['REGOPS_BENCH_ROUNDS'] ?? 3);
 
-interface Run {
+type Contender = (seconds: number) => Promise<Cost>;
+
+/** A long run's rate, and what its part beyond a short run did and cost. */
+interface Steady extends Cost {
   readonly rate: number;
-  readonly cpuUs: number;
 }
 
 const registry = await startDockerRegistry();
@@ -72,21 +78,42 @@ function connect(url: string): Promise<RegistryClient> {
 }
 
 async function compare(client: RegistryClient, path: string): Promise<void> {
-  const runs: Record<string, Run[]> = { wrk: [], 'regops threads=1': [], 'regops threads=0': [] };
+  const job: Job = { url: new URL(path, client.origin).href, accept: ACCEPT, connections: CONNECTIONS };
+  const contenders: Record<string, Contender> = {
+    wrk: (time) => wrk(job, time),
+    autocannon: (time) => autocannon(job, time),
+    'regops threads=1': (time) => regops(client, path, 1, time),
+    'regops threads=0': (time) => regops(client, path, 0, time),
+  };
+  const runs = new Map<string, Steady[]>();
   for (let round = 0; round < rounds; round++) {
-    runs['wrk']?.push(await wrk(new URL(path, client.origin).href));
-    for (const threads of [1, 0])
-      runs[`regops threads=${threads}`]?.push(await regops(client, path, threads));
+    for (const [name, contender] of Object.entries(contenders)) {
+      runs.set(name, [...(runs.get(name) ?? []), await steady(contender)]);
+    }
   }
   say(`\nGET ${path}`);
-  const peer = median((runs['wrk'] ?? []).map(({ rate }) => rate));
-  for (const [name, list] of Object.entries(runs)) {
-    const rate = median(list.map((run) => run.rate));
-    const cpu = median(list.map((run) => run.cpuUs));
-    say(
-      `  ${name.padEnd(17)} ${rate.toFixed(0).padStart(7)} req/s  ${cpu.toFixed(1).padStart(6)} µs CPU per request  ${(rate / peer).toFixed(2)} × wrk`,
-    );
+  const figures = Array.from(runs, ([name, list]) => ({
+    name,
+    rate: median(list.map(({ rate }) => rate)),
+    cpuUs: (sum(list.map(({ cpuMs }) => cpuMs)) * 1000) / sum(list.map(({ count }) => count)),
+  }));
+  const [peer] = figures;
+  for (const { name, rate, cpuUs } of figures) {
+    const absolute = `${rate.toFixed(0).padStart(7)} req/s  ${cpuUs.toFixed(1).padStart(6)} µs CPU per request`;
+    const ratio = ((peer?.cpuUs ?? Number.NaN) / cpuUs).toFixed(2);
+    say(`  ${name.padEnd(17)} ${absolute}  ${ratio} × wrk per core`);
   }
+}
+
+/** What a contender does and costs when it is under way. */
+async function steady(contender: Contender): Promise<Steady> {
+  const short = await contender(SHORT_SECONDS);
+  const long = await contender(SHORT_SECONDS + seconds);
+  return {
+    rate: long.count / (SHORT_SECONDS + seconds),
+    count: long.count - short.count,
+    cpuMs: long.cpuMs - short.cpuMs,
+  };
 }
 
 /** An image of about 700 bytes of manifest; gives its path. */
@@ -105,11 +132,11 @@ async function pushManifest(client: RegistryClient): Promise<string> {
   return '/v2/bench/app/manifests/1';
 }
 
-async function regops(client: RegistryClient, path: string, threads: number): Promise<Run> {
+async function regops(client: RegistryClient, path: string, threads: number, time: number): Promise<Cost> {
   const before = process.cpuUsage();
   const { totals } = await runLoad(
     {
-      model: { kind: 'closed', stages: [{ workers: CONNECTIONS, durationMs: seconds * 1000 }] },
+      model: { kind: 'closed', stages: [{ workers: CONNECTIONS, durationMs: time * 1000 }] },
       warmupMs: 0,
       seed: 1,
       threads,
@@ -123,37 +150,11 @@ async function regops(client: RegistryClient, path: string, threads: number): Pr
   );
   const { user, system } = process.cpuUsage(before);
   if (totals.failed > 0) say(`  (regops: ${JSON.stringify(totals.errors)})`);
-  return { rate: totals.ratePerSecond, cpuUs: (user + system) / totals.count };
+  return { count: totals.count, cpuMs: (user + system) / 1000 };
 }
 
-async function wrk(url: string): Promise<Run> {
-  const child = spawn('wrk', ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '-H', `accept: ${ACCEPT}`, url], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let output = '';
-  child.stdout.on('data', (chunk) => {
-    output += chunk;
-  });
-  let cpuMs = 0;
-  const watch = setInterval(() => {
-    cpuMs = Math.max(cpuMs, cpuOf(child.pid));
-  }, 20);
-  const [code] = await once(child, 'close');
-  clearInterval(watch);
-  if (code !== 0) throw new Error(`wrk ended with exit code ${code}`);
-  const count = Number(/(\d+) requests in/.exec(output)?.[1]);
-  return { rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]), cpuUs: (cpuMs * 1000) / count };
-}
-
-/** CPU time of a process so far, in milliseconds (proc(5), fields 14 and 15). */
-function cpuOf(pid: number | undefined): number {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
-  } catch {
-    return 0;
-  }
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 function median(values: readonly number[]): number {

@@ -114,6 +114,14 @@ describe('list', () => {
     expect((await config('list', ['--profile', 'prod', '--json'])).json().result.profile).toBe('prod');
   });
 
+  test('shows a variable under the name that its commands listen to', async () => {
+    const env = { REGOPS_SNAPSHOT_REPOSITORY: 'team/snapshots', REGOPS_REPOSITORY: 'nobody/listens' };
+    expect((await config('list', ['--json'], env)).json().result.settings).toEqual([
+      { name: 'repository', value: 'team/snapshots', from: 'REGOPS_SNAPSHOT_REPOSITORY', inForce: true },
+    ]);
+    expect((await config('get', ['repository'], env)).stdout).toBe('team/snapshots\n');
+  });
+
   test('of nothing says where it would be', async () => {
     expect(await config('list')).toMatchObject({
       exitCode: 0,

@@ -164,6 +164,74 @@ describe('--upstream', () => {
   });
 });
 
+describe('--synthetic', () => {
+  test('serves images that are made as they are asked for, and counts what is fetched', async () => {
+    const argv = [
+      '--synthetic',
+      'images=100000,layers=2,sizes=50KiB:3,1MiB:1,seed=7',
+      '--faults',
+      'delay=1ms',
+    ];
+    const run = await serve(argv, async (testbed) => {
+      const repository = '/v2/synthetic/image099999-0009';
+      const manifest = await call(testbed, 'GET', `${repository}/manifests/latest`);
+      const { config, layers } = manifest.json;
+      for (const { digest, size } of [config, ...layers]) {
+        expect((await call(testbed, 'GET', `${repository}/blobs/${digest}`)).body).toHaveLength(size);
+      }
+      const traffic = (await call(testbed, 'GET', '/api/regops/traffic')).json;
+      expect(traffic).toMatchObject({ manifestGets: 1, blobGets: 3, distinctBlobs: 3, maxGetsOfOneBlob: 1 });
+    });
+    ended(0, run);
+  });
+
+  test('behind a cache that is addressed by its name and forgets what it is told to', async () => {
+    const images = ['--synthetic', 'images=4,layers=1,sizes=4KiB,batches=2'];
+    const upstream = await serve(images, async (origin) => {
+      const { host } = new URL(origin.url);
+      const cache = await serve(['--upstream', origin.url], async (testbed) => {
+        const pullAll = async (): Promise<void> => {
+          for (const name of ['1-0001', '2-0002', '3-0001', '4-0002']) {
+            const repository = `/v2/${host}/synthetic/image00000${name}`;
+            const { layers } = (await call(testbed, 'GET', `${repository}/manifests/latest`)).json;
+            expect((await call(testbed, 'GET', `${repository}/blobs/${layers[0].digest}`)).status).toBe(200);
+          }
+        };
+        await pullAll();
+        const query = 'type=pattern&expr=-0002&dryRun=false&count=-1';
+        const pruned = await call(testbed, 'DELETE', `/cmd/prune?${query}`);
+        const names = ['2-0002', '4-0002'].map(
+          (name) => `pruned ${host}/synthetic/image00000${name}:latest\n`,
+        );
+        expect(pruned.body.toString()).toBe(names.join(''));
+        await pullAll();
+        const { upstream: fetched, ...served } = (await call(testbed, 'GET', '/api/regops/traffic')).json;
+        expect(served).toMatchObject({ manifestGets: 8, blobGets: 8, distinctBlobs: 4, maxGetsOfOneBlob: 2 });
+        expect(fetched).toEqual({ manifestFetches: 6, blobFetches: 6, blobBytes: 6 * 4096 });
+        const traffic = (await call(origin, 'GET', '/api/regops/traffic')).json;
+        expect(traffic).toMatchObject({
+          manifestGets: 6,
+          blobGets: 6,
+          distinctBlobs: 4,
+          maxGetsOfOneBlob: 2,
+        });
+      });
+      ended(0, cache);
+    });
+    ended(0, upstream);
+  });
+
+  test.each([
+    [['--synthetic', 'images=0'], 'images must be from 1'],
+    [['--synthetic', 'pictures=1'], 'Write it like images=100000'],
+    [['--synthetic', 'images=1', '--upstream', 'http://127.0.0.1:1'], '--upstream'],
+    [['--synthetic', 'images=1', '--dir', 'x'], '--dir'],
+  ])('%o is a usage error', async (argv, message) => {
+    const run = ended(64, await runCommand('testbed', argv));
+    expect(run.stderr).toContain(message);
+  });
+});
+
 describe('refuses', () => {
   test('a port that is taken', async () => {
     const taken = createServer();

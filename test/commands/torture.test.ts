@@ -236,6 +236,22 @@ describe('consistency', () => {
     expect(nagios.stdout).toMatch(/^TORTURE CONSISTENCY CRITICAL - references: /);
   });
 
+  test('--seed draws the order in which repositories are looked at', async () => {
+    const registry = await openRegistry();
+    for (let n = 0; n < 20; n++) await pushImage(registry, `app-${n}`, '1');
+    const order = async (seed: string): Promise<string[]> => {
+      const begun = registry.requests.length;
+      ended(0, await torture('consistency', registry, ['--once', '--seed', seed]));
+      return registry.requests
+        .slice(begun)
+        .flatMap(({ path }) => /^\/v2\/(.+)\/tags\/list$/.exec(path)?.[1] ?? []);
+    };
+    // Four are looked at at once, so those at the beginning are the first four in any order.
+    const first = new Set((await order('1')).slice(0, 4));
+    expect(new Set((await order('1')).slice(0, 4))).toEqual(first);
+    expect(new Set((await order('2')).slice(0, 4))).not.toEqual(first);
+  });
+
   test('an interrupt gives what was found', async () => {
     const registry = await withImages();
     const run = await torture(
@@ -403,6 +419,50 @@ describe('all', () => {
     expect(line.exitCode).toBe(state === 'WARNING' ? 1 : 2);
   });
 
+  test.each([
+    ['degraded', 'torture.all.monitor', 'health', 'warn'],
+    ['missing repository=team/app', 'torture.all.consistency', 'references', 'fail'],
+    ['GET manifests status=500 every=2', 'torture.all.stress', 'errors', 'fail'],
+  ])('--format junit: %s is a failure of %s', async (faults, suite, name, type) => {
+    const registry = await withImages(faults);
+    const argv = [...quick, '--workload', 'pull', '--format', 'junit'];
+    const { children, attributes } = parseXml(ended(1, await torture('all', registry, argv)).stdout);
+    expect(Number(attributes['failures'])).toBeGreaterThan(0);
+    const cases = children.find((one) => one.attributes['name'] === suite)?.children ?? [];
+    const judged = cases.find((one) => one.attributes['name'] === name);
+    expect(judged?.children).toMatchObject([{ name: 'failure', attributes: { type } }]);
+  });
+
+  test('--format junit of an honest registry has a suite for each part, and nothing is red', async () => {
+    const registry = await withImages();
+    const { children, attributes } = parseXml(
+      ended(0, await torture('all', registry, [...quick, '--format', 'junit'])).stdout,
+    );
+    expect(attributes).toMatchObject({ failures: '0', errors: '0' });
+    expect(children.map((one) => one.attributes['name'])).toEqual(
+      ['monitor', 'consistency', 'stress'].map((part) => `torture.all.${part}`),
+    );
+  });
+
+  test.each([
+    ['deletes', ['--workload', 'delete']],
+    ['cleans up while the others go on', ['--workload', 'mixed', '--count', '30']],
+    ['cleans up below a prefix', ['--workload', 'push', '--count', '30', '--write-prefix', 'torture/here']],
+  ])('is not alarmed when it %s itself, nor by what that leaves', async (_what, load) => {
+    const registry = await withImages();
+    const argv = ['--duration', '2s', '--state-interval', '50ms', '--interval', '300ms', '-c', '2', '--json'];
+    for (const api of ['nscr', 'oci']) {
+      const run = await torture('all', registry, [
+        ...[...argv, ...load, '--api', api, '--yes-write', '--blob-size', '2KiB'],
+      ]);
+      const { result } = ended(0, run).json();
+      expect(result.stress.cleanup).toMatchObject({ manifestsLeft: 0 });
+      expect(result.consistency.findings).toEqual([]);
+      const severities = result.monitor.alerts.map(({ severity }: { severity: string }) => severity);
+      expect(new Set(severities)).toEqual(new Set(severities.length > 0 ? ['note'] : []));
+    }
+  });
+
   test('an interrupt gives what all of them had', async () => {
     const registry = await withImages();
     const argv = ['--duration', '10m', '--state-interval', '100ms', '--workload', 'mixed', '--yes-write'];
@@ -463,6 +523,9 @@ describe('refuses', () => {
     ['stress', ['--workload', 'push']],
     ['stress', ['--workload', 'delete']],
     ['all', ['--workload', 'mixed']],
+    ['all', ['--write-prefix', 'a'.repeat(201)]],
+    ['all', ['--warmup', '1h']],
+    ['stress', ['--warmup', '60s']],
     ['consistency', ['--repository', '(']],
     ['monitor', ['--state-interval', 'often']],
     ['monitor', ['--duration', '0']],

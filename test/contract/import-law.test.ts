@@ -47,12 +47,14 @@ const MODEL_DOORS = ['src/report/model.ts', 'src/progress/events.ts'];
 /** npm packages, by room. What is not named here may not be imported. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   commands: ['@oclif/core'],
-  cli: ['@oclif/core', 'chalk', 'conf'],
+  cli: ['@oclif/core', 'chalk', 'conf', 'yaml'],
   report: ['chalk'],
   progress: ['chalk', 'cli-progress'],
   http: ['undici', 'zod'],
   auth: ['zod'],
+  alts: ['jose', 'yaml', 'zod'],
   nscr: ['zod'],
+  engine: ['dockerode', 'zod'],
   archive: ['zod'],
   testbed: ['zod', '@peculiar/x509', 'reflect-metadata'],
   oci: ['zod'],

@@ -21,7 +21,13 @@ function validatorFor(name: string) {
 }
 
 /** Those that are not a command's whole answer: what all share, and the lines before an answer. */
-const PARTS = ['envelope', 'torture.events'];
+const PARTS = [
+  'envelope',
+  'torture.events',
+  'pullthrough-bench.events',
+  'package-test.events',
+  'package-test.run.events',
+];
 const GOOD = { ok: false, exitCode: 66, result: null, warnings: [] };
 const ERROR = { code: 'IMAGE_NOT_FOUND', message: 'no such image', hints: ['Look again.'] };
 

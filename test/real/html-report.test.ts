@@ -1,11 +1,14 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { renderHtml } from '../../src/report/index.ts';
 import { FOUND, FULL_REPORT } from '../support/report-sample.ts';
+import { runCommand } from '../support/run-command.ts';
 import { type Chromium, openChromium } from '../support/servers/chromium.ts';
 import { temporaryFolder } from '../support/servers/processes.ts';
 import { requireServers } from '../support/servers/requirements.ts';
+import { useTempFolder } from '../support/temp-folder.ts';
+import { openTestbed, pushImage } from '../support/testbed-client.ts';
 
 const describeBrowser = requireServers('chromium');
 
@@ -46,18 +49,7 @@ describeBrowser('the HTML report in a browser', () => {
   });
 
   test('every plot is drawn: its lines fill it, in colours of their own', async () => {
-    const plots = await browser.evaluate<
-      { title: string; lines: { width: number; color: string }[]; width: number }[]
-    >(
-      `[...document.querySelectorAll('figure')].map((figure) => ({
-        title: figure.querySelector('figcaption b').textContent,
-        width: figure.querySelector('figure > svg')?.viewBox.baseVal.width ?? 0,
-        lines: [...figure.querySelectorAll('figure > svg > path.line')].map((line) => ({
-          width: line.getBBox().width,
-          color: getComputedStyle(line).stroke,
-        })),
-      }))`,
-    );
+    const plots = await plotsOf(browser);
     const drawn = plots.filter(({ width }) => width > 0);
     expect(drawn.map(({ title, lines }) => [title, lines.length])).toEqual([
       ['Rate', 2],
@@ -74,18 +66,7 @@ describeBrowser('the HTML report in a browser', () => {
   });
 
   test('no text of a plot is cut off or runs into another', async () => {
-    const bad = await browser.evaluate<
-      string[]
-    >(`[...document.querySelectorAll('figure > svg')].flatMap((svg) => {
-      const view = svg.getBoundingClientRect();
-      const texts = [...svg.querySelectorAll('text')].map((text) => [text.textContent, text.getBoundingClientRect()]);
-      return texts.filter(([, box], at) =>
-        box.left < view.left || box.right > view.right || box.bottom > view.bottom ||
-        texts.some(([, other], to) => to > at && box.left < other.right && other.left < box.right &&
-          box.top < other.bottom && other.top < box.bottom)
-      ).map(([text]) => text);
-    })`);
-    expect(bad).toEqual([]);
+    expect(await badTextsOf(browser)).toEqual([]);
   });
 
   test('the pointer brings the values of its time', async () => {
@@ -132,6 +113,91 @@ describeBrowser('the HTML report in a browser', () => {
     expect(await browser.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
   });
 });
+
+describeBrowser('the HTML report of a real run of torture all', () => {
+  const folder = useTempFolder();
+
+  test('is drawn whole, in light and dark, on a screen and a phone', async () => {
+    const registry = await openTestbed();
+    for (const name of ['team/app', 'team/tool']) await pushImage(registry, name, '1');
+    registry.faults.add({ match: { kind: 'manifests', probability: 0.02 }, effect: { status: 503 } });
+    const page = folder('torture.html');
+    const run = await runCommand('torture all', [
+      ...[
+        '--registry-url',
+        registry.url,
+        '--duration',
+        '8s',
+        '--state-interval',
+        '500ms',
+        '--interval',
+        '2s',
+      ],
+      ...['--workload', 'mixed', '--yes-write', '--rate', '50/s', '--threshold', 'p99<60s'],
+      ...['--format', 'html', '--output', page],
+    ]);
+    expect(run.exitCode, run.stderr).toBe(1);
+    const browser = await openChromium();
+    onTestFinished(() => browser.close());
+    await browser.open(page);
+    expect(browser.requested).toHaveLength(1);
+    expect(await browser.evaluate(`document.querySelector('.verdict').textContent`)).toBe('✕ Problem found');
+
+    const drawn = await plotsOf(browser);
+    expect(drawn.map(({ title, lines }) => [title, lines.length])).toEqual([
+      ['State', 3],
+      ['Probes', 1],
+      ['Rate', 2],
+      ['Latency', 2],
+    ]);
+    for (const { title, lines, width } of drawn) {
+      for (const line of lines) expect(line.width, title).toBeGreaterThan(width * 0.6);
+    }
+    const headings = `[...document.querySelectorAll('h2.part')].map((heading) => heading.textContent)`;
+    expect(await browser.evaluate(headings)).toEqual(['monitor', 'consistency', 'stress']);
+    const empty = `[...document.querySelectorAll('.card')].filter((card) => card.innerText.trim().split('\\n').length < 2).length`;
+    for (const scheme of ['light', 'dark'] as const) {
+      await browser.prefer(scheme);
+      for (const width of [1200, 400]) {
+        await browser.screenshot(width);
+        expect(await badTextsOf(browser), `${scheme}, ${width}`).toEqual([]);
+        expect(await browser.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
+      }
+    }
+    // Only the folded metrics are a card of one line.
+    expect(await browser.evaluate(empty)).toBe(1);
+    expect(browser.complaints).toEqual([]);
+  });
+});
+
+/** The plots of a page, and how its lines are drawn. */
+async function plotsOf(
+  browser: Chromium,
+): Promise<{ title: string; lines: { width: number; color: string }[]; width: number }[]> {
+  return browser.evaluate<{ title: string; lines: { width: number; color: string }[]; width: number }[]>(
+    `[...document.querySelectorAll('figure')].map((figure) => ({
+      title: figure.querySelector('figcaption b').textContent,
+      width: figure.querySelector('figure > svg')?.viewBox.baseVal.width ?? 0,
+      lines: [...figure.querySelectorAll('figure > svg > path.line')].map((line) => ({
+        width: line.getBBox().width,
+        color: getComputedStyle(line).stroke,
+      })),
+    }))`,
+  );
+}
+
+/** Texts of plots that are cut off, or run into another. */
+async function badTextsOf(browser: Chromium): Promise<string[]> {
+  return browser.evaluate<string[]>(`[...document.querySelectorAll('figure > svg')].flatMap((svg) => {
+    const view = svg.getBoundingClientRect();
+    const texts = [...svg.querySelectorAll('text')].map((text) => [text.textContent, text.getBoundingClientRect()]);
+    return texts.filter(([, box], at) =>
+      box.left < view.left || box.right > view.right || box.bottom > view.bottom ||
+      texts.some(([, other], to) => to > at && box.left < other.right && other.left < box.right &&
+        box.top < other.bottom && other.top < box.bottom)
+    ).map(([text]) => text);
+  })`);
+}
 
 /** The contrast ratio of two `rgb()` colours (WCAG 2, "contrast ratio"). */
 function contrastOf(a: string, b: string): number {

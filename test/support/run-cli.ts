@@ -14,6 +14,8 @@ export interface SpawnOptions {
   /** The Node to run it with, and what comes before the program on its command line. */
   readonly node?: string;
   readonly nodeArgs?: readonly string[];
+  /** Called as soon as the process is there. */
+  readonly started?: (child: ChildProcess) => void;
   /** Called with the first bytes on stdout or stderr that match. */
   readonly when?: readonly [text: RegExp, act: (child: ChildProcess) => void | Promise<void>];
 }
@@ -66,8 +68,9 @@ function bareEnvironment(home: string, env: Readonly<Record<string, string>> = {
   };
 }
 
-function ended(child: ChildProcess, { stdin, when }: SpawnOptions): Promise<Ended> {
+function ended(child: ChildProcess, { stdin, started, when }: SpawnOptions): Promise<Ended> {
   return new Promise((resolve, reject) => {
+    started?.(child);
     const out: Buffer[] = [];
     const err: Buffer[] = [];
     let waiting = when;

@@ -5,6 +5,7 @@ import type { Testbed, Upstream, UpstreamRequest, UpstreamResponse } from '../..
 export function upstreamOf(testbed: Pick<Testbed, 'host' | 'port'>): Upstream & { readonly asked: string[] } {
   const asked: string[] = [];
   return {
+    domain: `${testbed.host}:${testbed.port}`,
     asked,
     fetch({ method, path, headers, signal }: UpstreamRequest): Promise<UpstreamResponse> {
       asked.push(`${method} ${path}`);

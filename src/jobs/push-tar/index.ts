@@ -3,7 +3,7 @@
  * every image is planned, blobs go concurrently and each at most once per registry, then manifests from the
  * inside out, then tags.
  */
-import { type Archive, openArchive } from '../../archive/index.ts';
+import { type Archive, openArchive, STDIN_NAME } from '../../archive/index.ts';
 import { asRegopsError, counted, mapConcurrently, RegopsError, throwIfAborted } from '../../base/index.ts';
 import { digestMismatch, formatPlatform, formatReference, type Manifest } from '../../oci/index.ts';
 import { headManifest, putManifest, type RegistryClient, registryCodeOf } from '../../registry/index.ts';
@@ -69,10 +69,10 @@ export async function pushTar(
 }
 
 async function open(path: string, context: PushTarContext): Promise<Archive> {
-  const { signal, log, stdin } = context;
+  const { signal, log, stdin, stdinName = STDIN_NAME } = context;
   throwIfAborted(signal);
-  context.progress.phase(`reading ${path === '-' ? 'standard input' : path}`);
-  return openArchive(path, { signal, log, stdin });
+  context.progress.phase(`reading ${path === '-' ? stdinName : path}`);
+  return openArchive(path, { signal, log, stdin, stdinName });
 }
 
 async function planShipments(

@@ -38,5 +38,7 @@ export interface PushTarOptions {
 
 export interface PushTarContext extends JobContext {
   readonly stdin: Readable;
+  /** What `stdin` is called in messages when it is something else than the process's own. */
+  readonly stdinName?: string | undefined;
   readonly layerCache: LayerCache;
 }

@@ -10,8 +10,8 @@ import {
 export interface References {
   /** Children of an index. */
   readonly manifests: readonly Digest[];
-  /** {@link fingerprint}s of configuration and layers: eight bytes each. */
-  readonly blobs: Float64Array;
+  /** {@link fingerprint}s of configuration and layers: eight bytes each, and less around them than typed arrays have. */
+  readonly blobs: readonly number[];
 }
 
 /**
@@ -29,10 +29,7 @@ export function referencesOf(manifest: Manifest): References {
     manifest.kind === 'index' && isManifestMediaType(mediaType);
   return {
     manifests: all.filter(isChild).map(({ digest }) => digest),
-    blobs: Float64Array.from(
-      all.filter((one) => !isChild(one)),
-      ({ digest }) => fingerprint(digest),
-    ),
+    blobs: all.filter((one) => !isChild(one)).map(({ digest }) => fingerprint(digest)),
   };
 }
 

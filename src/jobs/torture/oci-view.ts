@@ -1,4 +1,4 @@
-import { isRegopsError, mapConcurrently } from '../../base/index.ts';
+import { type Clock, isRegopsError, mapConcurrently } from '../../base/index.ts';
 import { type Digest, LIMITS } from '../../oci/index.ts';
 import {
   collect,
@@ -29,10 +29,14 @@ import {
 
 const REPOSITORIES_AT_ONCE = 6;
 const TAGS_AT_ONCE = 4;
-/** Manifests and references remembered between two states: some 50 MB when full. */
+/** Manifests and references remembered between two states: some 100 MB when full. */
 const MAX_REMEMBERED = 1_000_000;
-/** Different manifests, and different blobs, one state can count: some 100 MB when full. */
+/** Different manifests, and different blobs, one state can count: some 150 MB when full. */
 const MAX_COUNTED = 2_000_000;
+/** Pauses before a reply 5xx is asked for again. */
+const PAUSES_MS = [100, 1000];
+/** Times one state asks again; a registry that fails more often is down, and not asked three times for everything. */
+const MAX_ASKED_AGAIN = 100;
 
 /** A view with a look at its memory, for whoever wants to be sure of it. */
 export interface OciView extends RegistryView {
@@ -43,7 +47,9 @@ export interface OciView extends RegistryView {
 /**
  * The same picture from nothing but `/v2/`, for any registry: repositories of the catalog, their tags, the
  * manifests the tags resolve to with their children, and the blobs they refer to. Tags are resolved anew
- * each time; a manifest is fetched once, since its digest names what it says.
+ * each time; a manifest is fetched once, since its digest names what it says. A repository is called
+ * unreadable only when what failed has failed again: distribution answers 500 for a tag whose link is being
+ * written.
  */
 export function ociView(
   client: RegistryClient,
@@ -60,6 +66,7 @@ export function ociView(
     const manifests = new DigestCounter(bounds.counted ?? MAX_COUNTED);
     const blobs = new DigestCounter(bounds.counted ?? MAX_COUNTED);
     const tagCounts = new Map<string, number>();
+    const persistently = askingAgain(clock, signal);
     let unreadable = 0;
 
     const count = async (name: string, root: Digest, either: AbortSignal): Promise<void> => {
@@ -68,7 +75,9 @@ export function ociView(
       for (let depth = 0; level.length > 0 && depth <= LIMITS.indexDepth; depth++) {
         const next: Digest[] = [];
         for (const digest of level) {
-          const references = await referencesIn(timed.client, memory, name, digest, either);
+          const references = await persistently(() =>
+            referencesIn(timed.client, memory, name, digest, either),
+          );
           if (!references) continue;
           if (!manifests.add(fingerprint(digest))) continue;
           for (const print of references.blobs) blobs.add(print);
@@ -80,10 +89,10 @@ export function ociView(
 
     await mapConcurrently(found.names, REPOSITORIES_AT_ONCE, signal, async (name, either) => {
       try {
-        const tags = await tagsOf(timed.client, name, either);
+        const tags = await persistently(() => tagsOf(timed.client, name, either));
         tagCounts.set(name, tags.length);
         await mapConcurrently(tags, TAGS_AT_ONCE, either, async (tag, inner) => {
-          const head = await headManifest(timed.client, name, tag, inner);
+          const head = await persistently(() => headManifest(timed.client, name, tag, inner));
           if (head) await count(name, head.digest, inner);
         });
       } catch (error) {
@@ -160,6 +169,22 @@ export async function repositoryNames(
   return { names, truncated: false };
 }
 
+/** Asks again, after a pause, for what the registry failed to give (5xx): a few times in all. */
+function askingAgain(clock: Clock, signal: AbortSignal): <T>(ask: () => Promise<T>) => Promise<T> {
+  let left = MAX_ASKED_AGAIN;
+  return async (ask) => {
+    for (const pause of PAUSES_MS) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (!isRegopsError(error, 'SERVER_ERROR') || left-- <= 0) throw error;
+        await clock.sleep(pause, signal);
+      }
+    }
+    return ask();
+  };
+}
+
 /** None when the repository has gone, or is only a name in the catalog. */
 async function tagsOf(client: RegistryClient, name: string, signal: AbortSignal): Promise<string[]> {
   try {
@@ -180,7 +205,7 @@ async function referencesIn(
 ): Promise<References | undefined> {
   const known = memory.get(digest);
   if (known) return known;
-  let references: References = { manifests: [], blobs: new Float64Array() };
+  let references: References = { manifests: [], blobs: [] };
   try {
     references = referencesOf(await getManifest(client, repository, digest, signal));
   } catch (error) {

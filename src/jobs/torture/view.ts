@@ -14,7 +14,7 @@ export interface RegistryState {
   readonly tagCounts: ReadonlyMap<string, number>;
   /** The longest wait for one reply while it was taken. */
   readonly latencyMs: number;
-  /** Repositories that could not be read this time: with any, the counts are too low. */
+  /** Repositories that could not be read, not even when they were asked again: with any, the counts are too low. */
   readonly unreadable: number;
   /** There is more than was looked at: `maxRepositories` ended it. */
   readonly truncated: boolean;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { type Clock, parseRate, RegopsError } from '../../base/index.ts';
+import { altsFault } from '../alts/replies.ts';
 import type { ApiRequest, Body, Reply } from '../exchange.ts';
 import type { RouteName } from '../routes.ts';
 import { errorReply, type WireCode } from '../wire-errors.ts';
@@ -23,6 +24,7 @@ export function statusReply({ status, body, retryAfter }: FaultEffect, route?: R
     return { status: code, headers: { 'content-type': contentType, ...headers }, body: [Buffer.from(body)] };
   }
   if (code < 400) return { status: code, headers };
+  if (route?.startsWith('alts-')) return altsFault(code, headers);
   return errorReply(wireCode(code, route), 'made so by a fault', { status: code, headers });
 }
 

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { pack } from 'tar-stream';
@@ -17,6 +17,11 @@ export interface Dockerd {
   run(args: readonly string[], input?: Uint8Array): Promise<string>;
   /** An image of one layer with these files, without a hub. Nothing in it can run. */
   importBaseImage(name: string, files: Files): Promise<void>;
+  /**
+   * An image of this machine's own `sh` and a few programs beside it (cat, env, grep, id, ls, mkdir, rm, setsid, sleep), of
+   * some MB and in no time: what runs in it really runs. There is a user `anna` (1000). With network mode `host` only.
+   */
+  importShellImage(name: string): Promise<void>;
   /** An image made by the classic builder; `files` is its context. Steps that need no container to run: FROM, ADD, ENV … */
   buildImage(name: string, dockerfile: string, files?: Files): Promise<void>;
   /** An image with one more layer: a container of `from` gets the files and is committed. */
@@ -67,13 +72,16 @@ async function start(storageDriver: string, cleanup: AsyncDisposableStack): Prom
     ],
     { logFile: join(dir, 'log') },
   );
-  // It mounts its data folder on itself and, when it had to be killed, leaves that behind.
-  cleanup.defer(() =>
-    runProgram('umount', [data]).then(
-      () => {},
-      () => {},
-    ),
-  );
+  // What it leaves mounted: its data folder on itself when it had to be killed, and the network of the host
+  // when a container used that.
+  for (const mounted of [data, join(dir, 'exec', 'netns', 'default')]) {
+    cleanup.defer(() =>
+      runProgram('umount', [mounted]).then(
+        () => {},
+        () => {},
+      ),
+    );
+  }
   cleanup.defer(server.stop);
 
   const env = {
@@ -92,6 +100,48 @@ async function start(storageDriver: string, cleanup: AsyncDisposableStack): Prom
     async importBaseImage(name, files) {
       await run(['import', '-', name], await tarOf(files));
     },
+    async importShellImage(name) {
+      const tar = join(dir, 'shell.tar');
+      const programs = SHELL_PROGRAMS.map((program) => `usr/bin/${program}`);
+      const linked = await runProgram(
+        'ldd',
+        programs.map((program) => `/${program}`),
+      );
+      const libraries = [...linked.stdout.matchAll(/(?:^|\s)\/(\S+) \(0x/gm)].map(
+        ([, path]) => path as string,
+      );
+      await writeFile(join(dir, 'passwd'), 'root:x:0:0::/:/bin/sh\nanna:x:1000:1000::/:/bin/sh\n');
+      await runProgram('tar', [
+        ...[
+          '--create',
+          '--dereference',
+          '--file',
+          tar,
+          '--directory',
+          '/',
+          ...programs,
+          ...new Set(libraries),
+        ],
+        ...['--directory', dir, '--transform', 's,^passwd$,etc/passwd,', 'passwd'],
+      ]);
+      await run([
+        'import',
+        '--change',
+        'ENV PATH=/usr/bin',
+        '--change',
+        'CMD ["/usr/bin/sh"]',
+        tar,
+        `${name}-files`,
+      ]);
+      // The kernel and regops' own killer look for the shell where every image has it.
+      await run(
+        ['build', '--quiet', '--tag', name, '-'],
+        await tarOf({
+          Dockerfile: `FROM ${name}-files\nADD bin.tar /\n`,
+          'bin.tar': await linkTar('bin', 'usr/bin'),
+        }),
+      );
+    },
     async buildImage(name, dockerfile, files = {}) {
       await run(['build', '--quiet', '--tag', name, '-'], await tarOf({ Dockerfile: dockerfile, ...files }));
     },
@@ -107,6 +157,16 @@ async function start(storageDriver: string, cleanup: AsyncDisposableStack): Prom
     log: server.log,
     close: () => cleanup.disposeAsync(),
   };
+}
+
+const SHELL_PROGRAMS = ['sh', 'cat', 'env', 'grep', 'id', 'ls', 'mkdir', 'rm', 'setsid', 'sleep'];
+
+/** A tar of one symbolic link. */
+function linkTar(name: string, target: string): Promise<Buffer> {
+  const tar = pack();
+  tar.entry({ name, type: 'symlink', linkname: target });
+  tar.finalize();
+  return buffer(tar);
 }
 
 /** A small tar of regular files. */

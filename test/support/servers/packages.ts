@@ -2,7 +2,7 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** What real-server tests can ask for. */
-export type ServerName = 'docker-registry' | 'dockerd' | 'skopeo' | 'chromium';
+export type ServerName = 'docker-registry' | 'dockerd' | 'skopeo' | 'chromium' | 'debootstrap' | 'rpm-tools';
 
 /** The programs each of them takes, and the Debian package that brings it. */
 const PROGRAMS: Readonly<Record<ServerName, Readonly<Record<string, string>>>> = {
@@ -15,6 +15,8 @@ const PROGRAMS: Readonly<Record<ServerName, Readonly<Record<string, string>>>> =
   dockerd: { dockerd: 'docker.io', docker: 'docker.io', setpriv: 'util-linux' },
   skopeo: { skopeo: 'skopeo' },
   chromium: { chromium: 'chromium', setpriv: 'util-linux' },
+  debootstrap: { debootstrap: 'debootstrap', 'dpkg-deb': 'dpkg' },
+  'rpm-tools': { rpmbuild: 'rpm', createrepo_c: 'createrepo-c' },
 };
 
 export const SERVERS = Object.keys(PROGRAMS) as readonly ServerName[];
@@ -33,7 +35,9 @@ export function missing(servers: readonly ServerName[] = SERVERS): readonly Miss
   const absent: Missing[] = [...programs]
     .filter(([program]) => !onPath(program))
     .map(([program, debianPackage]) => ({ what: program, package: debianPackage }));
-  return servers.includes('dockerd') && process.getuid?.() !== 0 ? [...absent, { what: 'root' }] : absent;
+  return (servers.includes('dockerd') || servers.includes('debootstrap')) && process.getuid?.() !== 0
+    ? [...absent, { what: 'root' }]
+    : absent;
 }
 
 function onPath(program: string): boolean {

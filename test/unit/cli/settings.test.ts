@@ -136,6 +136,9 @@ describe('what is in force', () => {
     profiles: { prod: { timeout: '2s' }, test: { timeout: '3s' } },
   };
 
+  const variablesOf = (...names: string[]) =>
+    new Map(names.map((name) => [name, [`REGOPS_${name.toUpperCase()}`]]));
+
   test('a setting of an object’s own nature is none', () => {
     expect(findSetting(settings, undefined, 'toString')).toBeUndefined();
     expect(findSetting(settings, 'prod', 'constructor')).toBeUndefined();
@@ -147,7 +150,7 @@ describe('what is in force', () => {
       settings,
       { REGOPS_INSECURE: 'no', REGOPS_PASSWORD: 'geheim123' },
       'prod',
-      new Set(['timeout', 'insecure']),
+      variablesOf('timeout', 'insecure', 'password'),
     );
     expect(listed).toEqual([
       { name: 'insecure', value: 'no', from: 'REGOPS_INSECURE', inForce: true },
@@ -157,6 +160,22 @@ describe('what is in force', () => {
       { name: 'timeout', value: '1s', from: 'defaults.timeout', inForce: false },
       { name: 'timeout', value: '3s', from: 'profiles.test.timeout', inForce: false },
     ]);
-    expect(() => listSettings(settings, {}, 'none', new Set())).toThrow('no profile');
+    expect(() => listSettings(settings, {}, 'none', new Map())).toThrow('no profile');
+  });
+  test('a flag with several variables takes each from where it is', () => {
+    const stored = { path: '/f', defaults: { repository: 'stored' }, profiles: {} };
+    const variables = new Map([['repository', ['REGOPS_REPOSITORY', 'REGOPS_SNAPSHOT_REPOSITORY']]]);
+    const inFile = { name: 'repository', value: 'stored', from: 'defaults.repository' };
+    const here = { name: 'repository', value: 'here', from: 'REGOPS_REPOSITORY', inForce: true };
+    const snaps = { name: 'repository', value: 'snaps', from: 'REGOPS_SNAPSHOT_REPOSITORY', inForce: true };
+    const one = { REGOPS_SNAPSHOT_REPOSITORY: 'snaps' };
+    // Commands that listen to the other variable still take what is stored.
+    expect(listSettings(stored, one, undefined, variables)).toEqual([snaps, { ...inFile, inForce: true }]);
+    const both = { ...one, REGOPS_REPOSITORY: 'here' };
+    expect(listSettings(stored, both, undefined, variables)).toEqual([
+      here,
+      snaps,
+      { ...inFile, inForce: false },
+    ]);
   });
 });

@@ -244,6 +244,41 @@ describe('failures are classes', () => {
     expect(await ask(lane)).toMatchObject({ status: 0, error: 'refused', firstByteMs: undefined });
   });
 
+  test('who answers every failure by sending again is answered every time', async () => {
+    const server = await startServer([{ expect: { path: '/' }, reply: { fault: 'cut' }, times: 20 }]);
+    const refused = await laneTo(new URL('http://127.0.0.1:1'), { connections: 2 });
+    const cut = await laneTo(server.origin, { connections: 2 });
+    for (const [lane, error] of [
+      [refused, 'refused'],
+      [cut, 'reset'],
+    ] as const) {
+      const errors = await new Promise<unknown[]>((resolve) => {
+        const seen: unknown[] = [];
+        let left = 20;
+        const send = (): void => {
+          if (left-- > 0) lane.send({ method: 'GET', path: '/', headers: [], onDone });
+        };
+        const onDone = (result: LaneResult): void => {
+          if (seen.push(result.error) === 20) resolve(seen);
+          send();
+        };
+        for (let waiting = 0; waiting < 5; waiting++) send();
+      });
+      expect(errors).toEqual(Array(20).fill(error));
+      expect(lane.active).toBe(0);
+    }
+  });
+
+  test('what waits for a connection when the lane is closed is told so', async () => {
+    const server = await startServer([{ expect: { path: '/' }, reply: { fault: 'silence' } }]);
+    const lane = await laneTo(server.origin, { connections: 1 });
+    const pending = Promise.all([ask(lane), ask(lane), ask(lane)]);
+    await expect.poll(() => server.requests.length).toBe(1);
+    await lane.close();
+    expect((await pending).map(({ error }) => error)).toEqual(['closed', 'closed', 'closed']);
+    expect(lane.active).toBe(0);
+  });
+
   test('a request that cannot be is told later, not at once', async () => {
     const lane = await laneTo(new URL('http://127.0.0.1:9'));
     let told: LaneResult | undefined;

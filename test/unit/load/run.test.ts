@@ -97,6 +97,39 @@ describe('a run over threads', () => {
     expect(summary.kinds.map((one) => one.kind)).toEqual(['thread 0 of 1, 3 at once']);
   });
 
+  test.each([0, 2])('knows workers, parts, rests and windows (%d threads)', async (threads) => {
+    const windows = [
+      { fromMs: 0, toMs: 100 },
+      { fromMs: 100, toMs: 60_000 },
+    ];
+    const { plan: load, counts } = plan(pool(5), { threads, windows }, { what: 'goes-home', index: 0 });
+    const summary = await runLoad(load, { ...calm(), sampleMs: 50 });
+    // Worker number n goes home after n + 1 operations, resting a little after each.
+    expect(counts[FIRED]).toBe(1 + 2 + 3 + 4 + 5);
+    expect(summary.totals.count).toBe(15);
+    expect(summary.parts.map(({ kind, count, bytes }) => [kind, count, bytes])).toEqual(
+      [0, 1, 2, 3, 4].map((number) => [`worker ${number}`, number + 1, (number + 1) * 3]),
+    );
+    expect(summary.windows.map(({ fromMs, toMs }) => ({ fromMs, toMs }))).toEqual(windows);
+    expect(summary.windows.reduce((sum, window) => sum + window.totals.count, 0)).toBe(15);
+    expect(summary.windows[0]?.durationMs).toBe(Math.min(100, summary.durationMs));
+  });
+
+  test.each([0, 2])('has arrivals with numbers and parts in the open model (%d threads)', async (threads) => {
+    const model: LoadModel = {
+      kind: 'open',
+      stages: [{ ratePerSecond: 100, durationMs: 90 }],
+      arrival: 'constant',
+      maxInFlight: 100,
+    };
+    const { plan: load } = plan(model, { threads }, { what: 'goes-home', index: 0 });
+    const summary = await runLoad(load, calm());
+    expect(summary.totals.count).toBe(9);
+    expect(summary.parts.map(({ kind, count }) => [kind, count])).toEqual(
+      Array.from({ length: 9 }, (_, number) => [`worker ${number}`, 1]),
+    );
+  });
+
   test('says when the generator itself was what limited it', async () => {
     const { plan: load } = plan(pool(1), { threads: 1, count: 12 }, { what: 'block', index: 0 });
     const { generator } = await runLoad(load, calm());
@@ -268,6 +301,13 @@ describe('a plan that makes no sense is refused', () => {
     ['all warm-up', closed({}), { warmupMs: 10 }],
     ['a strange seed', closed({}), { seed: 0.5 }],
     ['minus one thread', closed({}), { threads: -1 }],
+    ['a window backwards', pool(1), { windows: [{ fromMs: 2000, toMs: 1000 }] }],
+    ['an empty window', pool(1), { windows: [{ fromMs: 1000, toMs: 1000 }] }],
+    ['a window before the run', pool(1), { windows: [{ fromMs: -1000, toMs: 1000 }] }],
+    ['a window after the run', pool(1, 2000), { warmupMs: 1000, windows: [{ fromMs: 1000, toMs: 2000 }] }],
+    ['a window between samples', pool(1), { windows: [{ fromMs: 0, toMs: 1500 }] }],
+    ['an endless window', pool(1), { windows: [{ fromMs: 0, toMs: FOREVER }] }],
+    ['NaN of a window', pool(1), { windows: [{ fromMs: Number.NaN, toMs: 1000 }] }],
   ])('%s', async (_, model, over) => {
     const { plan: load, counts } = plan(model, over);
     expect((await failureOf(runLoad(load, calm()))).code).toBe('USAGE');

@@ -93,6 +93,19 @@ describe('counts', () => {
     }
   });
 
+  test('a count that is reached ends the run, also before the last workers begin', async () => {
+    const stages = [
+      { workers: 1, durationMs: 60_000 },
+      { workers: 4, durationMs: 60_000 },
+    ];
+    const { summary } = await runVirtually(
+      planOf({ kind: 'closed', stages }, { count: 10, threads: 3 }),
+      takes(() => 5),
+    );
+    expect(summary.totals.count).toBe(10);
+    expect(summary.durationMs).toBeLessThan(100);
+  });
+
   test('every arrival is done, dropped or unfinished, and the samples add up to the whole', async () => {
     await fc.assert(
       fc.asyncProperty(

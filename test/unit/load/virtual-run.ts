@@ -1,4 +1,11 @@
-import type { LoadModel, LoadPlan, OperationOutcome, Random, Workload } from '../../../src/load/plan.ts';
+import type {
+  LoadModel,
+  LoadPlan,
+  OperationOutcome,
+  Random,
+  Turn,
+  Workload,
+} from '../../../src/load/plan.ts';
 import { Segment } from '../../../src/load/segment.ts';
 import { Ledger, type LoadSample, type LoadSummary } from '../../../src/load/summary.ts';
 import { VirtualTime } from './virtual-time.ts';
@@ -9,6 +16,7 @@ export type Serve = (
   random: Random,
   done: (outcome: OperationOutcome) => void,
   thread: number,
+  turn: Turn,
 ) => void;
 
 export const OK: OperationOutcome = { kind: 'get', ok: true, bytes: 100 };
@@ -58,7 +66,7 @@ export async function runVirtually(
   const told: LoadSample[] = [];
   const segments = Array.from({ length: of }, (_, index) => {
     const workload: Workload = {
-      fire: (random, done) => serve(time, random, done, index),
+      fire: (random, done, turn) => serve(time, random, done, index, turn),
       close: async () => {},
     };
     const { model, count, warmupMs, seed } = plan;

@@ -45,12 +45,12 @@ export class VirtualTime implements Timekeeper {
     };
     until.then(end, end);
     while (!over) {
+      await Promise.resolve();
       const next = this.#earliest();
       if (next) {
         this.#timers.delete(next);
         this.#nowMs = Math.max(this.#nowMs, next.atMs);
         next.run();
-        await Promise.resolve();
       } else {
         // All promises that can settle have settled after this.
         await turn();

@@ -17,7 +17,9 @@ export interface WorkloadOptions {
       | 'never-done'
       | 'close'
       | 'close-never'
-      | 'block';
+      | 'block'
+      /** In every thread: worker n is done after n + 1 operations, and books each as a part of 3 bytes. */
+      | 'goes-home';
     readonly index: number;
   };
 }
@@ -42,8 +44,9 @@ export const createWorkload: CreateWorkload = async (options, { index, of, seed,
   Atomics.add(counts, CREATED, 1);
   const kind = `thread ${index} of ${of}, ${concurrency} at once${Number.isInteger(seed) ? '' : ', no seed'}`;
   const timers = new Set<NodeJS.Timeout>();
+  const firedBy = new Map<number, number>();
   return {
-    fire(random, done) {
+    fire(random, done, turn) {
       Atomics.add(counts, FIRED, 1);
       if (what === 'fire') throw new Error('the sky fell');
       if (what === 'exit') process.exit(3);
@@ -55,7 +58,15 @@ export const createWorkload: CreateWorkload = async (options, { index, of, seed,
       const timer = setTimeout(() => {
         timers.delete(timer);
         if (what === 'uncaught') throw new Error('lost in a callback');
-        done({ kind, ok: true, bytes: 1 });
+        if (trouble?.what !== 'goes-home') {
+          done({ kind, ok: true, bytes: 1 });
+          return;
+        }
+        const fired = (firedBy.get(turn.number) ?? 0) + 1;
+        firedBy.set(turn.number, fired);
+        turn.part({ kind: `worker ${turn.number}`, ok: true, bytes: 3 }, 1);
+        const rest = new Promise<boolean>((resolve) => setTimeout(resolve, 5, fired <= turn.number));
+        done({ kind, ok: true, bytes: 1, rest });
       }, 2 * random());
       timers.add(timer);
     },

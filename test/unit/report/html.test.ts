@@ -53,6 +53,12 @@ describe('the page', () => {
     );
   });
 
+  test('a section with nothing but a title is a heading, and no empty box', () => {
+    const page = html({ sections: [{ title: 'monitor' }, {}, { title: 'run', facts: [['a', 'b']] }] });
+    expect(page).toContain('<h2 class="part">monitor</h2>');
+    expect(page.match(/<section/g)).toHaveLength(1);
+  });
+
   test('lists checks worst first and folds many passes away', () => {
     const passes = Array.from({ length: 21 }, (_, at) => ({
       name: `p${at}`,
@@ -121,10 +127,15 @@ describe('plots', () => {
   const paths = (page: string): string[] =>
     [...page.matchAll(/<path class="line [^"]*" d="(M[^"]*)"\/>(?!<\/svg>)/g)].map(([, path]) => path ?? '');
 
-  test('are one for each name and unit; more than one line has a legend', () => {
-    const page = drawn(line(), line({ name: 't' }), line({ unit: 'B' }), line({ plot: 'Q' }));
+  test('are one for each name and unit; lines are named unless the plot is', () => {
+    const page = drawn(
+      line(),
+      line({ name: 't' }),
+      line({ unit: 'B' }),
+      line({ plot: 'Errors', name: 'errors' }),
+    );
     expect(page.match(/<figure>/g)).toHaveLength(3);
-    expect(page.match(/class="legend"/g)).toHaveLength(1);
+    expect(page.match(/class="legend"/g)).toHaveLength(2);
     expect(page).toContain('<span class="unit">bytes</span>');
     expect(html({})).not.toContain('class="plots"');
   });

@@ -69,7 +69,7 @@ test('a suite for each group, a case for each check', () => {
   expect(root.attributes).toMatchObject({
     name: 'regops torture all',
     tests: '6',
-    failures: '2',
+    failures: '3',
     time: '8.162',
   });
   expect(
@@ -103,6 +103,18 @@ test('how each status is told', () => {
   ]);
 });
 
+test('a warning of a run that found problems is one, unless it is of the run itself', () => {
+  const checks = [
+    check({ name: 'dropped', status: 'warn', evidence: '5 -> 4' }),
+    check({ name: 'generator', status: 'warn', advisory: true }),
+  ];
+  const [one, other] = all(junit({ checks }, { ...good, ok: false }), 'testcase');
+  expect(one?.children).toMatchObject([
+    { name: 'failure', attributes: { message: 'm', type: 'warn' }, text: 'm\n5 -> 4' },
+  ]);
+  expect(other?.children).toMatchObject([{ name: 'system-out' }]);
+});
+
 describe('the command itself', () => {
   const only = (report: Report, ending: Partial<Ending>): XmlElement =>
     all(junit(report, { ...good, ...ending }), 'testcase')[0] as XmlElement;
@@ -114,6 +126,13 @@ describe('the command itself', () => {
       attributes: { message: '1 lost' },
     });
     expect(only({}, { ok: false, interrupted: true }).children[0]?.name).toBe('skipped');
+  });
+
+  test('is a failure beside checks that tell of none, so that the document is as red as the exit code', () => {
+    const checks = [check({}), check({ status: 'warn', advisory: true })];
+    const root = junit({ checks, summary: '1 lost' }, { ...good, ok: false });
+    expect(root.attributes).toMatchObject({ tests: '3', failures: '1' });
+    expect(junit({ checks }, { ...good, ok: false, interrupted: true }).attributes['failures']).toBe('0');
   });
 
   test('is an error beside what was judged when it failed', () => {

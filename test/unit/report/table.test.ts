@@ -138,3 +138,8 @@ test('colours only when asked for, and widths ignore them', () => {
   expect(colored).toContain('\u001b[');
   expect(colored.replaceAll(/\u001b\[\d+m/g, '')).toBe(renderTable(report, pipe));
 });
+
+test('a section with nothing but a title divides those before it from those that follow', () => {
+  const sections = [{ title: 'monitor' }, { title: 'probes', text: 'all well' }];
+  expect(renderTable({ sections }, pipe)).toBe('── monitor ──\n\nprobes\nall well\n');
+});

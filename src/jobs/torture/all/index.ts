@@ -2,7 +2,7 @@
  * torture all: monitor, consistency and stress against one registry, at once or one after the other, and one
  * report of the three.
  */
-import { asRegopsError, type RegopsError } from '../../../base/index.ts';
+import { asRegopsError, type Clock, type RegopsError } from '../../../base/index.ts';
 import type { LoadSample } from '../../../load/index.ts';
 import {
   type ConsistencyContext,
@@ -11,8 +11,7 @@ import {
   consistency,
 } from '../consistency/index.ts';
 import { type MonitorContext, type MonitorOptions, type MonitorResult, monitor } from '../monitor/index.ts';
-import { type StressOptions, type StressResult, stress } from '../stress/index.ts';
-import { checkStressOptions } from '../stress/options.ts';
+import { checkStress, type StressOptions, type StressResult, stress } from '../stress/index.ts';
 
 export { reportTorture } from './report.ts';
 
@@ -48,7 +47,7 @@ export async function tortureAll(
   options: TortureOptions,
   context: TortureContext,
 ): Promise<{ result: TortureResult; error?: RegopsError }> {
-  checkStressOptions(options.stress);
+  checkStress(options.stress);
   const begun = context.clock.now();
   const errors: RegopsError[] = [];
   const settle = async <T>(phase: () => Promise<{ result: T; error?: RegopsError }>): Promise<T | null> => {
@@ -61,12 +60,18 @@ export async function tortureAll(
       return null;
     }
   };
+  const deletes = new OwnDeletes(context.clock);
+  const { writePrefix } = options.stress;
   const phases = {
-    monitor: () => settle(() => monitor(options.monitor, context)),
-    consistency: () => settle(() => consistency(options.consistency, context)),
+    monitor: () => settle(() => monitor({ ...options.monitor, ownDeletesMs: () => deletes.lastMs }, context)),
+    consistency: () => settle(() => consistency({ ...options.consistency, writePrefix }, context)),
     stress: () =>
       settle(async () => ({
-        result: await stress(options.stress, { ...context, onSample: (sample) => context.onLoad?.(sample) }),
+        result: await stress(options.stress, {
+          ...context,
+          onSample: (sample) => context.onLoad?.(sample),
+          onDeleting: (isDeleting) => deletes.tell(isDeleting),
+        }),
       })),
   };
   const [watched, examined, loaded] =
@@ -85,4 +90,25 @@ export async function tortureAll(
   };
   const error = errors.find(({ code }) => code !== 'INTERRUPTED') ?? errors[0];
   return error ? { result, error } : { result };
+}
+
+/** What stress takes away again must not alarm the monitor beside it. */
+class OwnDeletes {
+  readonly #clock: Clock;
+  #isDeleting = false;
+  #endedMs: number | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  tell(isDeleting: boolean): void {
+    if (this.#isDeleting) this.#endedMs = this.#clock.now();
+    this.#isDeleting = isDeleting;
+  }
+
+  /** When the last delete was, as far as is known; undefined when there was none. */
+  get lastMs(): number | undefined {
+    return this.#isDeleting ? this.#clock.now() : this.#endedMs;
+  }
 }

@@ -1,5 +1,5 @@
 import { formatDuration } from '../../../base/index.ts';
-import type { Check, Report, Section } from '../../../report/model.ts';
+import type { Check, Report, Section, Series } from '../../../report/model.ts';
 import { consistencyTotals, reportConsistency } from '../consistency/report.ts';
 import { monitorTotals, reportMonitor } from '../monitor/report.ts';
 import { reportStress, stressSections } from '../stress/report.ts';
@@ -16,7 +16,7 @@ export function reportTorture(result: TortureResult): Report {
   const reports = Object.entries(parts).flatMap(([group, report]) => (report ? [{ group, report }] : []));
   const totals = totalsOf(result);
   const sections = reports.flatMap(({ group, report }): Section[] => [
-    { title: `── ${group} ──` },
+    { title: group },
     ...(group === 'stress' && result.stress ? stressSections(result.stress) : withoutSummary(report)),
   ]);
   return {
@@ -26,9 +26,27 @@ export function reportTorture(result: TortureResult): Report {
       (report.checks ?? []).map((check): Check => ({ ...check, group })),
     ),
     metrics: reports.flatMap(({ report }) => report.metrics ?? []),
-    series: reports.flatMap(({ report }) => report.series ?? []),
+    series: [
+      ...seriesOf(parts.monitor, result.monitor, result),
+      ...seriesOf(parts.consistency, result.consistency, result),
+      ...seriesOf(parts.stress, result.stress, result),
+    ],
     summary: `${totals.operations} operations, ${totals.errors} errors in ${formatDuration(result.durationMs)}`,
   };
+}
+
+/** A phase's series, counted from the beginning of all of them: one after the other, each began at another time. */
+function seriesOf(
+  report: Report | null,
+  phase: { readonly startedAt: string } | null,
+  whole: TortureResult,
+): readonly Series[] {
+  if (!report || !phase) return [];
+  const laterMs = Date.parse(phase.startedAt) - Date.parse(whole.startedAt);
+  return (report.series ?? []).map((one) => ({
+    ...one,
+    points: one.points.map(([atMs, value]) => [atMs + laterMs, value]),
+  }));
 }
 
 /** The seed counts what consistency and stress do; what the monitor asks is watching, not working. */

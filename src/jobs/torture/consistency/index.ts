@@ -11,22 +11,24 @@ import {
   messageOf,
   type RegopsError,
 } from '../../../base/index.ts';
-import { isDigest } from '../../../oci/index.ts';
+import { digestOf, isDigest, isTag } from '../../../oci/index.ts';
 import { isoTime } from '../latency.ts';
 import { DigestCounter, fingerprint } from '../manifest-memory.ts';
 import { openView } from '../open-view.ts';
 import type { RegistryView } from '../view.ts';
 import type { Examination, Looked } from './examination.ts';
 import type { Fault } from './faults.ts';
-import { KnownTags } from './known-tags.ts';
 import { Ledger } from './ledger.ts';
 import { examineLists, type ListLook } from './list-check.ts';
 import type { ConsistencyContext, ConsistencyOptions } from './options.ts';
+import { PassingFailures } from './passing-failures.ts';
 import { examineCounts, examineNames, listAll, oneSided, type Repositories } from './registry-check.ts';
 import { type ConsistencyResult, FINDING_KINDS, type Severity } from './result.ts';
 import { Suspicions } from './suspicions.ts';
 import { examineTag } from './tag-check.ts';
-import { Witness } from './witness.ts';
+import { TagHistory } from './tag-history.ts';
+import { visitingOrder } from './visiting-order.ts';
+import { type Question, type Reply, Witness } from './witness.ts';
 
 export { CONSISTENCY_DEFAULTS, type ConsistencyContext, type ConsistencyOptions } from './options.ts';
 export { consistencyTotals, findingLine, reportConsistency } from './report.ts';
@@ -62,7 +64,8 @@ class ConsistencyRun {
   readonly #context: ConsistencyContext;
   readonly #begunMs: number;
   readonly #ledger = new Ledger();
-  readonly #known = new KnownTags();
+  readonly #history = new TagHistory();
+  readonly #passing = new PassingFailures(this.#history);
   readonly #checked = { tags: 0, manifests: 0, blobs: 0 };
   #witness: Witness | undefined;
   #api: RegistryView['api'] | null = null;
@@ -85,7 +88,12 @@ class ConsistencyRun {
     const { once, durationMs, intervalMs, registry } = this.#options;
     const { clock, signal } = this.#context;
     const client = await this.#context.registry(registry);
-    this.#witness = new Witness(client, this.#options, (fault) => this.#note(fault, 'warning'));
+    this.#witness = new Witness(client, this.#options, {
+      replied: (question, reply) => this.#replied(question, reply),
+      passing: (fault) => {
+        if (!this.#passing.add(fault)) this.#note(fault, 'warning');
+      },
+    });
     const view = await openView(this.#witness.client, this.#options, signal);
     this.#api = view.api;
     const deadline = once ? Number.POSITIVE_INFINITY : clock.now() + durationMs;
@@ -98,7 +106,9 @@ class ConsistencyRun {
     }
   }
 
+  /** What was seen so far; of what passed by itself no explanation is looked for any more. */
   result(interrupted: boolean): ConsistencyResult {
+    this.#passing.end((fault, severity) => this.#note(fault, severity));
     const { registry, deep } = this.#options;
     return {
       registry,
@@ -127,6 +137,7 @@ class ConsistencyRun {
 
   async #onePass(view: RegistryView, witness: Witness, deadline: number): Promise<void> {
     const { clock, signal } = this.#context;
+    const { confirmMs } = this.#options;
     this.#pass++;
     this.#partial = true;
     const read = new DigestCounter(MAX_READ_BLOBS);
@@ -139,6 +150,7 @@ class ConsistencyRun {
       claimDeepRead: (digest) => !isDigest(digest) || read.add(fingerprint(digest)) || read.full,
     };
     const suspicions = new Suspicions();
+    const begunMs = witness.nowMs;
     const all = await this.#listAll(examination);
     if (!all) return;
     this.#context.progress.phase(
@@ -148,7 +160,9 @@ class ConsistencyRun {
     const empty = new Set(oneSided(all));
     const drifting: string[] = [];
     let skipped = false;
-    await mapConcurrently(all.names, REPOSITORIES_AT_ONCE, signal, async (name, either) => {
+    let complete = !all.truncated;
+    const names = visitingOrder(all.names, this.#options.seed, this.#pass);
+    await mapConcurrently(names, REPOSITORIES_AT_ONCE, signal, async (name, either) => {
       if (clock.now() >= deadline) {
         skipped = true;
         return;
@@ -158,20 +172,22 @@ class ConsistencyRun {
         skipped ||= clock.now() >= deadline;
         return skipped;
       });
+      complete &&= look.tags !== undefined || look.faults.length === 0;
       const stated = all.state?.tagCounts.get(name);
       if (look.details && stated !== undefined && stated !== look.details.tagCount) drifting.push(name);
       if (look.faults.length === 0 && (look.tags ?? []).length === 0) empty.add(name);
     });
     this.#suspectNames(examination, suspicions, [...empty], drifting);
-    this.#errors += await suspicions.settle(
-      { clock, signal, confirmMs: this.#options.confirmMs },
-      (fault, confirmed) => {
-        if (confirmed) this.#note(fault);
-        else if (fault.certain) this.#note(fault, 'warning');
-      },
-    );
+    this.#errors += await suspicions.settle({ clock, signal, confirmMs }, (fault, confirmed) => {
+      if (confirmed) this.#note(fault);
+      else if (fault.certain) this.#note(fault, 'warning');
+    });
     this.#unlooked += suspicions.dropped;
+    await this.#passing.settle(again(examination, signal), { clock, confirmMs }, (fault, severity) =>
+      this.#note(fault, severity),
+    );
     if (skipped) return;
+    if (complete) this.#history.complete(begunMs);
     this.#passes++;
     this.#partial = false;
   }
@@ -204,13 +220,15 @@ class ConsistencyRun {
     suspicions: Suspicions,
     isOver: () => boolean,
   ): Promise<ListLook> {
-    const known = this.#known.get(name);
+    const known = this.#history.tagsOf(name);
+    const askedMs = examination.witness.nowMs;
     const look = await examineLists(examination, name, known);
     this.#repositories++;
     suspicions.add(`lists ${name}`, look.faults, async (signal) => {
       return (await examineLists(again(examination, signal), name, known)).faults;
     });
-    this.#known.set(name, look.tags ?? []);
+    // A list that could not be read says nothing of what there is.
+    if (look.tags || look.faults.length === 0) this.#history.listed(name, look.tags ?? [], askedMs);
     const looked: Looked = new Map();
     await mapConcurrently(look.tags ?? [], TAGS_AT_ONCE, examination.signal, async (tag, signal) => {
       if (isOver()) return;
@@ -243,6 +261,14 @@ class ConsistencyRun {
       drifting.map((name) => guess('count-drift', name)),
       (signal) => examineCounts(again(examination, signal), drifting),
     );
+  }
+
+  /** Remembers where tags lead: what has moved since shows a push. */
+  #replied({ repository, reference }: Question, reply: Reply): void {
+    if (reply.status !== 200 || reference === null || !isTag(reference)) return;
+    const said = reply.header('docker-content-digest');
+    const digest = isDigest(said) ? said : reply.bytes && digestOf(reply.bytes);
+    if (digest) this.#history.resolved(repository, reference, digest, reply.evidence);
   }
 
   /** @param most no graver than this: it passed by itself */

@@ -152,7 +152,7 @@ function brokenList(repository: string, list: TagList): Fault[] {
   const trouble = troubleOf({ repository, reference: null }, list.broken);
   if (trouble) return [trouble];
   const { evidence } = list.broken;
-  const message = `${evidence.request} answered ${list.broken.status} without a list of tags`;
+  const message = list.why ?? `${evidence.request} answered ${list.broken.status} without a list of tags`;
   return [{ kind: 'server-error', repository, reference: null, message, evidence: [evidence] }];
 }
 

@@ -8,6 +8,10 @@ export interface ConsistencyOptions extends ViewOptions {
    * retries: what a retry hides is what is looked for here, and what passes by itself is asked again anyway.
    */
   readonly registry: string;
+  /** Where a workload of this program writes: repositories that it leaves empty there are no ghosts. */
+  readonly writePrefix?: string | undefined;
+  /** Repositories are looked at in an order drawn from it; without, in the registry's own. */
+  readonly seed?: number | undefined;
   /** Read and hash every blob, each once per pass. */
   readonly deep: boolean;
   /** One pass, however long it takes, instead of passes until `durationMs` is over. */
@@ -19,7 +23,8 @@ export interface ConsistencyOptions extends ViewOptions {
   readonly slowMs: number;
   /**
    * The pause before a suspicion is looked at again. Two looks confirm it; what may lag behind a push
-   * (lists and counts) gets two more, after twice and four times as long.
+   * (lists and counts) gets two more, after twice and four times as long. A 500 that passed waits three such
+   * pauses for a push that explains it.
    */
   readonly confirmMs: number;
 }

@@ -1,6 +1,7 @@
 import { isRegopsError } from '../../../base/index.ts';
 import { repositoryNames } from '../oci-view.ts';
 import type { RegistryState, ViewOptions } from '../view.ts';
+import { isWorkplace } from '../workloads/ledger.ts';
 import type { Examination } from './examination.ts';
 import type { Fault } from './faults.ts';
 import { readTagList, type TagList } from './tag-list.ts';
@@ -44,7 +45,7 @@ export async function listAll(examination: Examination, options: ViewOptions): P
  */
 export async function examineNames(
   examination: Examination,
-  options: ViewOptions,
+  options: ViewOptions & { readonly writePrefix?: string | undefined },
   suspects: Iterable<string>,
 ): Promise<Fault[]> {
   const { witness } = examination;
@@ -66,7 +67,8 @@ export async function examineNames(
       evidence: [...witness.lately(STATE, CATALOG), ...list.evidence],
     });
     const both = [before, after];
-    if (isEmpty && both.every(({ names }) => names.includes(name))) {
+    const isOurs = isWorkplace(name, options.writePrefix === undefined ? [] : [options.writePrefix]);
+    if (isEmpty && !isOurs && both.every(({ names }) => names.includes(name))) {
       faults.push(fault('ghost-repository', `${name} is listed as a repository, but has no tags`));
     }
     if (isEmpty || both.some(({ truncated }) => truncated)) continue;

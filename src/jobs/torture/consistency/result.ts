@@ -48,7 +48,7 @@ export const FINDING_KINDS = {
   'unsorted-tags': { severity: 'note', check: 'lists', settles: false },
   /** A repository of the catalog that has no tags. The catalog is not in the spec. */
   'ghost-repository': { severity: 'warning', check: 'ghosts', settles: true },
-  /** 5xx; a warning when it passed by itself. */
+  /** 5xx; a warning when it passed by itself, a note when it was a push that was seen under way. */
   'server-error': { severity: 'error', check: 'replies', settles: false },
   /** No reply at all; a warning when one came at the next try. */
   'no-reply': { severity: 'error', check: 'replies', settles: false },

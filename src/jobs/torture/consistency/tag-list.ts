@@ -1,4 +1,6 @@
+import { isRegopsError, messageOf } from '../../../base/index.ts';
 import { isTag, LIMITS } from '../../../oci/index.ts';
+import { nextPage } from '../../../registry/index.ts';
 import type { Examination } from './examination.ts';
 import type { Evidence } from './result.ts';
 import type { Reply } from './witness.ts';
@@ -13,6 +15,8 @@ export interface TagList {
   readonly tags: readonly string[] | undefined;
   /** The reply that could not be read as a page of a list, or was no 200 or 404. */
   readonly broken: Reply | undefined;
+  /** What else is wrong with that reply: its Link to the next page leads nowhere, or out of the registry. */
+  readonly why?: string;
   readonly evidence: readonly Evidence[];
 }
 
@@ -47,7 +51,14 @@ export async function readTagList(
     const page = reply.bytes && tagsIn(reply.bytes);
     if (!page) return { tags: undefined, broken: reply, evidence };
     for (const tag of page) tags.push(tag);
-    to = nextPage(reply, visited);
+    try {
+      const next: URL | undefined =
+        reply.url && nextPage({ ...reply, url: reply.url }, witness.client.origin, `tags of ${repository}`);
+      to = next && visited.has(next.href) ? undefined : next;
+    } catch (error) {
+      if (!isRegopsError(error)) throw error;
+      return { tags: undefined, broken: reply, why: messageOf(error), evidence };
+    }
   }
   return { tags, broken: undefined, evidence };
 }
@@ -73,17 +84,4 @@ function tagsIn(bytes: Buffer): string[] | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** The next page by the Link header (RFC 8288); none when it leaves the registry or was there already. */
-function nextPage(reply: Reply, visited: ReadonlySet<string>): URL | undefined {
-  const target = /<([^<>]*)>[^<]*;\s*rel\s*=\s*"?next\b/i.exec(
-    reply.header('link')?.slice(0, 16_384) ?? '',
-  )?.[1];
-  if (target === undefined || !reply.url) return undefined;
-  const url = URL.parse(target, reply.url.href);
-  if (!url || url.host !== reply.url.host) return undefined;
-  // Behind a proxy that ends TLS, distribution writes its own scheme into the link.
-  url.protocol = reply.url.protocol;
-  return visited.has(url.href) ? undefined : url;
 }

@@ -32,6 +32,8 @@ export interface Reply {
   readonly status: number;
   readonly evidence: Evidence;
   readonly url: URL | undefined;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** The first of a name. */
   header(name: string): string | undefined;
   /** The body, when it was asked for and came whole. */
   readonly bytes: Buffer | undefined;
@@ -60,14 +62,22 @@ export interface Question {
   readonly scopes?: readonly string[];
 }
 
+/** Hears what a {@link Witness} sees. */
+export interface WitnessListener {
+  /** Every reply to a question, failures too. */
+  replied(question: Question, reply: Reply): void;
+  /** A failure that is asked again, or a slow reply. */
+  passing(fault: Fault): void;
+}
+
 /**
  * Asks a registry and writes down what it said. What passes by itself is asked again after a pause, and told to
- * `onPassing` all the same.
+ * the listener all the same.
  */
 export class Witness {
   readonly #client: RegistryClient;
   readonly #options: { readonly slowMs: number; readonly confirmMs: number };
-  readonly #onPassing: (fault: Fault) => void;
+  readonly #listener: WitnessListener;
   readonly #recent = new Map<string, Evidence>();
   #answered = 0;
   #unanswered = 0;
@@ -77,11 +87,16 @@ export class Witness {
   constructor(
     client: RegistryClient,
     options: { readonly slowMs: number; readonly confirmMs: number },
-    onPassing: (fault: Fault) => void,
+    listener: WitnessListener,
   ) {
     this.#client = client;
     this.#options = options;
-    this.#onPassing = onPassing;
+    this.#listener = listener;
+  }
+
+  /** By the clock that evidence is dated with. */
+  get nowMs(): number {
+    return this.#client.clock.now();
   }
 
   /** The client, its requests counted and timed: for the verbs of `registry/` and for views. */
@@ -125,10 +140,11 @@ export class Witness {
   async ask(question: Question, signal: AbortSignal): Promise<Reply> {
     for (let attempt = 1; ; attempt++) {
       const reply = await this.#askOnce(question, signal);
+      this.#listener.replied(question, reply);
       const trouble = troubleOf(question, reply);
       const passing = trouble !== undefined && PASSING.includes(trouble.kind);
       if (!passing || attempt >= TRIES) return reply;
-      this.#onPassing(trouble);
+      this.#listener.passing(trouble);
       await this.#client.clock.sleep(this.#options.confirmMs, signal);
     }
   }
@@ -180,6 +196,7 @@ export class Witness {
         ...(body.failure === undefined || use === 'discard' ? {} : { failure: body.failure }),
       }),
       url: response.url,
+      headers: response.headers,
       header,
       bytes: body.bytes,
       digest: body.digest,
@@ -217,7 +234,7 @@ export class Witness {
   #noteSlow(evidence: Evidence): void {
     if (evidence.durationMs <= this.#options.slowMs) return;
     const endpoint = endpointOf(evidence.request);
-    this.#onPassing({
+    this.#listener.passing({
       kind: 'slow',
       repository: null,
       reference: endpoint,
@@ -259,6 +276,7 @@ function replyOf(evidence: Evidence): Reply {
     status: evidence.status ?? 0,
     evidence,
     url: undefined,
+    headers: {},
     header: () => undefined,
     bytes: undefined,
     digest: undefined,

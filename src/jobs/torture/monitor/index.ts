@@ -145,7 +145,7 @@ class MonitorRun {
     this.#history.push(sample);
     this.#sessions = state.sessions ?? this.#sessions;
     this.#tell({ type: 'state', state: sample });
-    this.#raise(this.#watch.state(sample, tagsOf(state)));
+    this.#raise(this.#watch.state(sample, tagsOf(state), this.#options.ownDeletesMs?.()));
   }
 
   async #probeHealth(view: RegistryView, signal: AbortSignal): Promise<void> {

@@ -16,6 +16,8 @@ export interface MonitorOptions extends ViewOptions {
   readonly longSessionMs: number;
   /** A probe whose reply took longer than this to begin is slow. */
   readonly slowMs: number;
+  /** When this program itself last deleted anything, in milliseconds since the epoch: what became less by that is no loss. */
+  readonly ownDeletesMs?: (() => number | undefined) | undefined;
 }
 
 /** The intervals of the seed's monitor, and its five minutes for a session. */

@@ -39,8 +39,9 @@ export class Watch {
   /**
    * @param tags how many the state holds. What `/v2/` shows is what tags lead to, and that becomes less when a tag
    *   moves: no loss as long as no tag is gone
+   * @param ownDeletesMs when this program itself last deleted anything: what is less than before that is no loss
    */
-  state(state: StateSample, tags: number): MonitorAlert[] {
+  state(state: StateSample, tags: number, ownDeletesMs?: number): MonitorAlert[] {
     const at = state.takenAt;
     const alerts = this.#answered('state', at, state.latencyMs);
     if (state.unreadable > 0) {
@@ -54,13 +55,14 @@ export class Watch {
     }
     this.#partial = false;
     const before = this.#state;
+    const ours = before && ownDeletesMs !== undefined && ownDeletesMs >= Date.parse(before.takenAt);
     const moved = state.api === 'oci' && tags >= this.#tags;
     this.#state = state;
     this.#tags = tags;
     for (const [what, word] of before ? COUNTED : []) {
       const [from, to] = [before?.[what] ?? 0, state[what]];
       if (to >= from) continue;
-      const severity = moved && what !== 'repositories' ? 'note' : 'warning';
+      const severity = ours || (moved && what !== 'repositories') ? 'note' : 'warning';
       alerts.push(alert(at, `${what}-dropped`, severity, null, `${word} count decreased: ${from} -> ${to}`));
     }
     return alerts;

@@ -10,7 +10,8 @@ import {
 import { imagePlace, type Ledger } from '../workloads/ledger.ts';
 import type { Cleanup } from './result.ts';
 
-const AT_ONCE = 12;
+/** All connections of a client: an interrupted run has few seconds for this, however far away the registry is. */
+const AT_ONCE = 16;
 /** Of what is left, so many are named. */
 const MAX_NAMED = 100;
 

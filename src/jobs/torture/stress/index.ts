@@ -3,31 +3,19 @@
  * workload leaves behind is removed at the end, also after a failure or an interruption.
  */
 import { randomBytes } from 'node:crypto';
-import { counted, RegopsError } from '../../../base/index.ts';
-import {
-  type LoadModel,
-  type LoadPlan,
-  type LoadSample,
-  type LoadSummary,
-  runLoad,
-} from '../../../load/index.ts';
-import { isRepository } from '../../../oci/index.ts';
+import { counted } from '../../../base/index.ts';
+import { type LoadPlan, type LoadSample, type LoadSummary, runLoad } from '../../../load/index.ts';
 import type { RegistryClient } from '../../../registry/index.ts';
 import type { JobContext } from '../../context.ts';
 import { openView } from '../open-view.ts';
 import { DEFAULT_MAX_REPOSITORIES } from '../view.ts';
 import type { AdminOptions } from '../workloads/admin.ts';
-import { Ledger } from '../workloads/ledger.ts';
+import { Ledger, WRITE_PREFIX } from '../workloads/ledger.ts';
 import type { TrafficOptions, TrafficWeights } from '../workloads/traffic.ts';
 import { cleanUp } from './cleanup.ts';
 import { findImages, nothingToPull } from './images.ts';
-import {
-  checkStressOptions,
-  STRESS_DEFAULTS,
-  type StressModel,
-  type StressOptions,
-  weightsOf,
-} from './options.ts';
+import { type StressOptions, weightsOf } from './options.ts';
+import { checkStress, planOf } from './plan.ts';
 import type { Cleanup, StressResult } from './result.ts';
 
 export {
@@ -40,18 +28,19 @@ export {
   type StressOptions,
   type StressWorkload,
 } from './options.ts';
+export { checkStress } from './plan.ts';
 export { reportStress, stressChecks, stressMetrics, stressSections, stressSeries } from './report.ts';
 export type { Cleanup, StressResult } from './result.ts';
 
 export interface StressContext extends JobContext {
   /** Told what happened in each second. */
   onSample?(sample: LoadSample): void;
+  /** Told when manifests begin to be deleted, by the workload or the clean-up, and when that is over. */
+  onDeleting?(isDeleting: boolean): void;
 }
 
-/** An interrupted run must be over, and its answer printed, 5 s after the signal. */
-const INTERRUPTED_MS = 4_500;
-/** Room for the thread's repository (`/w12`) below a prefix. */
-const MAX_PREFIX_LENGTH = 200;
+/** So long after the signal an interrupted run is over; the program leaves a second later, with an answer or without. */
+const INTERRUPTED_MS = 3_500;
 
 /** A workload module beside this one: a source under type stripping, or the built program's. */
 function moduleUrl(name: 'admin' | 'traffic'): string {
@@ -66,11 +55,11 @@ function moduleUrl(name: 'admin' | 'traffic'): string {
  *   the registry from being asked at all; a registry that fails under load is a result, not an error
  */
 export async function stress(options: StressOptions, context: StressContext): Promise<StressResult> {
-  checkStressOptions(options);
+  checkStress(options);
   const { signal, clock, progress } = context;
   const weights = weightsOf(options);
   const runId = `${clock.now().toString(36)}${randomBytes(4).toString('hex')}`;
-  const run = { runId, writePrefix: checkPrefix(options.writePrefix ?? `regops-torture/${runId}`) };
+  const run = { runId, writePrefix: options.writePrefix ?? `${WRITE_PREFIX}/${runId}` };
   const client = await context.registry(options.domain);
   const ledger = Ledger.forThreads(options.threads);
   const { workload, api } = weights
@@ -80,12 +69,14 @@ export async function stress(options: StressOptions, context: StressContext): Pr
   const grace = graceAfter(signal, INTERRUPTED_MS);
   const clean = async (): Promise<Cleanup | undefined> => {
     if (ledger.total('begun') === 0) return undefined;
+    context.onDeleting?.(true);
     progress.phase(`Removing what was written below ${run.writePrefix}`);
     const cleanup = await cleanUp(client, run, ledger, grace.signal);
     warnOfLeftovers(cleanup, context);
     return cleanup;
   };
   progress.phase(describe(options));
+  if (weights && weights.delete > 0) context.onDeleting?.(true);
   const startedAt = new Date(clock.now()).toISOString();
   try {
     let summary: LoadSummary;
@@ -99,7 +90,7 @@ export async function stress(options: StressOptions, context: StressContext): Pr
       throw error;
     }
     const cleanup = await clean();
-    const { kinds, ...figures } = summary;
+    const { kinds, parts: _parts, windows: _windows, ...figures } = summary;
     return {
       registry: options.domain,
       workload: options.workload,
@@ -113,6 +104,7 @@ export async function stress(options: StressOptions, context: StressContext): Pr
     };
   } finally {
     grace.end();
+    context.onDeleting?.(false);
   }
 }
 
@@ -172,30 +164,6 @@ async function trafficPlan(
   return { module: moduleUrl('traffic'), options: given };
 }
 
-function planOf(options: StressOptions, workload: LoadPlan['workload']): LoadPlan {
-  const { count, warmupMs, seed, threads, thresholds, abortOnFail } = options;
-  return {
-    model: modelOf(options.model, options),
-    warmupMs,
-    seed,
-    threads,
-    thresholds,
-    workload,
-    ...(count === undefined ? {} : { count }),
-    ...(abortOnFail ? { abortOnFail } : {}),
-  };
-}
-
-function modelOf(model: StressModel, { workload, durationMs }: StressOptions): LoadModel {
-  if (model.kind === 'open') return model;
-  const thinkMs = model.thinkMs ?? (workload === 'admin' ? STRESS_DEFAULTS.adminThinkMs : undefined);
-  return {
-    kind: 'closed',
-    stages: [{ workers: model.concurrentRequests, durationMs }],
-    ...(thinkMs ? { thinkMs } : {}),
-  };
-}
-
 /** The seed's words for its own model. */
 function describe({ model, durationMs, count }: StressOptions): string {
   if (model.kind === 'open') {
@@ -204,13 +172,6 @@ function describe({ model, durationMs, count }: StressOptions): string {
   }
   const end = Number.isFinite(durationMs) ? `${durationMs / 1000} seconds` : `${count} operations`;
   return `Starting stress test for ${end} with ${model.concurrentRequests} concurrent requests`;
-}
-
-function checkPrefix(prefix: string): string {
-  if (isRepository(prefix) && prefix.length <= MAX_PREFIX_LENGTH) return prefix;
-  throw new RegopsError('USAGE', `invalid write prefix '${prefix.slice(0, 100)}'`, {
-    hints: ['A prefix is a repository name, such as regops-torture/nightly.'],
-  });
 }
 
 function warnOfLeftovers(cleanup: Cleanup, { log }: JobContext): void {

@@ -81,22 +81,6 @@ export function weightsOf({ workload, weights }: StressOptions): TrafficWeights 
   }
 }
 
-/** Throws USAGE for options that do not go together. */
-export function checkStressOptions(options: StressOptions): void {
-  const weights = weightsOf(options);
-  if (!weights) return;
-  if (weights.pull + weights.push + weights.delete <= 0) {
-    throw new RegopsError('USAGE', 'the weights of the workload are all zero');
-  }
-  if ((weights.push > 0 || weights.delete > 0) && !options.yesWrite) {
-    throw new RegopsError('USAGE', `the workload '${options.workload}' writes to ${options.domain}`, {
-      hints: [
-        'Say --yes-write to allow it; everything is written below --write-prefix and removed at the end.',
-      ],
-    });
-  }
-}
-
 /**
  * Reads the stages of an arrival rate: `10/s:30s,100/s:60s`; `..100/s:60s` changes evenly from the rate before.
  * Throws USAGE.

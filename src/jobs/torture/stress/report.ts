@@ -1,5 +1,5 @@
 import { counted, formatBytes, formatDuration } from '../../../base/index.ts';
-import type { LoadSummary } from '../../../load/index.ts';
+import { type LoadSummary, parseThreshold } from '../../../load/index.ts';
 import type { Check, Metric, Report, Section, Series } from '../../../report/model.ts';
 import { tortureSummary } from '../summary.ts';
 import type { Cleanup, StressResult } from './result.ts';
@@ -44,7 +44,10 @@ export function stressSections(result: StressResult): Section[] {
   ];
 }
 
-/** One check per threshold, and what spoils the figures or was left behind. */
+/**
+ * One check per threshold, one of errors unless a threshold says how many are none, and what spoils the figures or
+ * was left behind.
+ */
 export function stressChecks(result: StressResult): Check[] {
   const { cleanup, generator } = result;
   return [
@@ -56,9 +59,11 @@ export function stressChecks(result: StressResult): Check[] {
         message: value === null ? 'nothing was measured' : `${round(value)}${unit === 'ms' ? ' ms' : unit}`,
       }),
     ),
+    ...errorCheck(result),
     {
       group: GROUP,
       name: 'generator',
+      advisory: true,
       status: generator.bound ? 'warn' : 'pass',
       message: generator.bound
         ? `generator-bound (${generator.boundBy.join(', ')}): the figures say as much of this machine as of the registry`
@@ -82,6 +87,14 @@ export function stressChecks(result: StressResult): Check[] {
         ]
       : []),
   ];
+}
+
+function errorCheck({ thresholds, totals }: StressResult): Check[] {
+  if (thresholds.some(({ text }) => parseThreshold(text).metric === 'errors')) return [];
+  const { count, failed, errors } = totals;
+  const kinds = Object.entries(errors).map(([error, times]) => `${error} ${times}`);
+  const message = failed === 0 ? 'none' : `${failed} of ${counted(count, 'operation')}: ${kinds.join(', ')}`;
+  return [{ group: GROUP, name: 'errors', status: failed > 0 ? 'fail' : 'pass', message }];
 }
 
 /** Numbers by operation. */

@@ -8,13 +8,14 @@ import type { CreateWorkload, Workload } from '../../../load/index.ts';
 import { isRepository } from '../../../oci/index.ts';
 import {
   CATALOG_SCOPE,
+  faultOf,
   type LaneGrant,
   type LaneResult,
   openRegistryLane,
   pullScope,
   type RegistryConnection,
 } from '../../../registry/index.ts';
-import { type Done, Exchanger, faultOf } from './exchange.ts';
+import { countedExchanger, type Done } from './exchange.ts';
 import { Ledger, type RequestKind } from './ledger.ts';
 
 /** What the job gives to every thread. */
@@ -52,7 +53,7 @@ export const createWorkload: CreateWorkload = async (given, place): Promise<Work
     log: silentLog,
     clock: systemClock,
   });
-  const exchanger = new Exchanger(lane, Ledger.over(ledger), place.index);
+  const exchanger = countedExchanger(lane, Ledger.over(ledger), place.index);
   const reads = api === 'nscr' ? NSCR_READS : OCI_READS;
   const list = reads[0] as Read;
   let grant: LaneGrant;

@@ -83,6 +83,23 @@ export class Ledger {
   }
 }
 
+/** Runs that are given no prefix write below this, each below a name of its own. */
+export const WRITE_PREFIX = 'regops-torture';
+
+/**
+ * Whether a repository is one that runs write to, below these prefixes or the usual one. Cleaned up it is empty, and
+ * no registry lets a client take away its name.
+ */
+export function isWorkplace(repository: string, prefixes: readonly string[] = []): boolean {
+  const thread = /^(.+)\/w\d+$/.exec(repository)?.[1];
+  if (thread === undefined) return false;
+  return prefixes.includes(thread) || /^[^/]+$/.test(within(thread, WRITE_PREFIX) ?? '');
+}
+
+function within(name: string, prefix: string): string | undefined {
+  return name.startsWith(`${prefix}/`) ? name.slice(prefix.length + 1) : undefined;
+}
+
 /** Where a thread's images go, and what they are called: the job finds them again by the ledger's numbers. */
 export function imagePlace(
   run: { readonly writePrefix: string; readonly runId: string },

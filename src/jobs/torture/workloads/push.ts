@@ -1,7 +1,7 @@
 import { type Digest, digestOf, MEDIA_TYPES } from '../../../oci/index.ts';
-import type { LaneGrant } from '../../../registry/index.ts';
+import { faultOf, headerIn, type LaneGrant } from '../../../registry/index.ts';
 import type { BlobSource, FreshBlob } from './blobs.ts';
-import { type Done, type Exchanger, faultOf, headerIn } from './exchange.ts';
+import type { Done, Exchanger } from './exchange.ts';
 
 /** The config that all images share; it is there before the run. */
 export const CONFIG = Buffer.from('{}');

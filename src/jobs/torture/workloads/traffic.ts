@@ -9,17 +9,20 @@ import { type Digest, digestOf } from '../../../oci/index.ts';
 import {
   bytesSource,
   deleteScope,
+  faultOf,
   type LaneGrant,
   openRegistryLane,
+  Puller,
+  type PullOptions,
   pullScope,
   pushScope,
   type RegistryConnection,
   uploadBlob,
 } from '../../../registry/index.ts';
 import { type BlobSize, BlobSource } from './blobs.ts';
-import { type Done, Exchanger, faultOf, settled } from './exchange.ts';
+import { countedExchanger, type Done, settled } from './exchange.ts';
 import { imagePlace, Ledger } from './ledger.ts';
-import { type ImageName, Puller, type PullOptions } from './pull.ts';
+import { type ImageName, pullImage } from './pull.ts';
 import { CONFIG, Pusher, type PushOptions } from './push.ts';
 
 /** How often each operation comes among the others. */
@@ -53,7 +56,7 @@ interface OwnImage {
 const MAX_STOCK = 100_000;
 const GRANTS_AT_ONCE = 8;
 /** What is under way when the run ends may take so long to end in order, so that nothing is written after it. */
-const SETTLE_MS = 1000;
+const SETTLE_MS = 500;
 const DELETED = [202, 200, 204] as const;
 const NONE: readonly string[] = [];
 
@@ -68,12 +71,14 @@ export const createWorkload: CreateWorkload = async (given, place): Promise<Work
     log: silentLog,
     clock: systemClock,
   });
-  const exchanger = new Exchanger(lane, ledger, place.index);
+  const exchanger = countedExchanger(lane, ledger, place.index);
   const puller = new Puller(exchanger, options.pull);
   const source = writes ? new BlobSource(options.blobSizes) : undefined;
   const pusher = source && new Pusher(exchanger, source, options.push);
   const own = imagePlace(options, place.index);
   const stock: OwnImage[] = [];
+  const cancelling = new AbortController();
+  let preparing: Promise<unknown> = Promise.resolve();
   let writing: LaneGrant;
   let deleting: LaneGrant;
   let deletesTags = true;
@@ -85,14 +90,15 @@ export const createWorkload: CreateWorkload = async (given, place): Promise<Work
     if (image) {
       const scopes = [pullScope(image.repository)];
       const grant = lane.granted(scopes);
-      if (grant) puller.pull(image, grant, done);
+      if (grant) pullImage(puller, image, grant, done);
       else {
         lane.grant(scopes).then(
-          (fresh) => puller.pull(image, fresh, done),
+          (fresh) => pullImage(puller, image, fresh, done),
           () => done({ kind: 'pull', ok: false, error: 'authorization', bytes: 0 }),
         );
       }
-    } else if (pushed) puller.pull({ repository: own.repository, reference: pushed.tag }, writing, done);
+    } else if (pushed)
+      pullImage(puller, { repository: own.repository, reference: pushed.tag }, writing, done);
     return image !== undefined || pushed !== undefined;
   }
 
@@ -171,12 +177,20 @@ export const createWorkload: CreateWorkload = async (given, place): Promise<Work
     return true;
   }
 
+  /** A run may be stopped before its preparations are over, too. */
+  const quiet = async (): Promise<void> => {
+    const prepared = preparing.catch(() => {});
+    await Promise.all([settled(lane, SETTLE_MS), Promise.race([prepared, systemClock.sleep(SETTLE_MS)])]);
+  };
+
   return {
     async start() {
       await lane.learn('/v2/', []);
       if (writes) {
         const { repository } = own;
-        await uploadBlob(lane.client, repository, bytesSource(CONFIG, digestOf(CONFIG)), {});
+        const config = bytesSource(CONFIG, digestOf(CONFIG));
+        preparing = uploadBlob(lane.client, repository, config, { signal: cancelling.signal });
+        await preparing;
         writing = await lane.grant([pushScope(repository)]);
         deleting = weights.delete > 0 ? await lane.grant([deleteScope(repository)]) : writing;
       }
@@ -198,9 +212,10 @@ export const createWorkload: CreateWorkload = async (given, place): Promise<Work
     async close() {
       pusher?.stop();
       if (writes) {
-        await settled(lane, SETTLE_MS);
+        await quiet();
+        cancelling.abort();
         pusher?.cancelOpen();
-        await settled(lane, SETTLE_MS);
+        await quiet();
       }
       await lane.close();
     },

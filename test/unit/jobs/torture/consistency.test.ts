@@ -1,5 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { systemClock } from '../../../../src/base/index.ts';
 import {
   type ConsistencyOptions,
@@ -226,6 +228,16 @@ describe('each fault is found and named, and nothing else is', () => {
       () => ['warning server-error team/app v2'],
     ],
     [
+      'a 500 that passes where nobody pushes',
+      () => 'GET manifests reference=v2 status=500 first=1',
+      () => ['warning server-error team/app v2'],
+    ],
+    [
+      'a blob whose HEAD fails once',
+      ({ other }) => `HEAD blobs reference=${other.layer} status=500 first=1`,
+      ({ other }) => [`warning server-error team/app ${other.layer}`],
+    ],
+    [
       'a burst of 5xx at the catalog',
       () => 'catalog status=502 first=1',
       () => ['warning server-error repositories'],
@@ -372,6 +384,177 @@ describe('over time', () => {
     testbed.faults.add('GET manifests reference=v2 corrupt=3 first=1');
     expect(shown(await check(testbed))).toEqual(['warning wrong-digest team/app v2']);
   });
+});
+
+describe('a 500 that passes is a note when a push was seen that explains it, else a warning', () => {
+  /** What is pushed, what fails once in the second of two passes, and what is said of it. */
+  const cases: Readonly<
+    Record<
+      string,
+      {
+        readonly pushed: (sample: Sample) => Promise<unknown>;
+        /** Before the second pass; else between the failure and the next try. */
+        readonly early?: true;
+        readonly fails: (sample: Sample) => string;
+        readonly finds: (sample: Sample) => readonly string[];
+        readonly status?: string;
+      }
+    >
+  > = {
+    'the tag moved': {
+      pushed: ({ testbed, app }) => putManifest(testbed, 'team/app', 'v2', app.text),
+      fails: () => 'GET manifests reference=v2',
+      finds: () => ['note server-error team/app v2'],
+    },
+    'the tag moved long before': {
+      pushed: ({ testbed, app }) => putManifest(testbed, 'team/app', 'v2', app.text),
+      early: true,
+      fails: () => 'GET manifests reference=v2',
+      finds: () => ['note server-error team/app v2'],
+    },
+    'the tag is new': {
+      pushed: ({ testbed }) => pushImage(testbed, 'team/app', 'v3'),
+      early: true,
+      fails: () => 'GET manifests reference=v3',
+      finds: () => ['note server-error team/app v3'],
+    },
+    'the repository is new': {
+      pushed: ({ testbed }) => pushImage(testbed, 'team/late', 'v1'),
+      early: true,
+      fails: () => 'GET manifests repository=team/late reference=v1',
+      finds: () => ['note server-error team/late v1'],
+    },
+    'the same manifest was pushed to another tag': {
+      pushed: ({ testbed, other }) => putManifest(testbed, 'team/app', 'v3', other.text),
+      fails: () => 'GET manifests reference=v2',
+      finds: () => ['note server-error team/app v2'],
+    },
+    'the manifest was pushed again, asked for by digest': {
+      pushed: ({ testbed, other }) => putManifest(testbed, 'team/app', 'v3', other.text),
+      fails: ({ other }) => `GET manifests reference=${other.digest}`,
+      finds: ({ other }) => [`note server-error team/app ${other.digest}`],
+    },
+    'the blob is part of what was pushed': {
+      pushed: ({ testbed, other }) => putManifest(testbed, 'team/app', 'v3', other.text),
+      fails: ({ other }) => `HEAD blobs reference=${other.layer}`,
+      finds: ({ other }) => [`note server-error team/app ${other.layer}`],
+    },
+    'the manifest was pushed again before, asked for by digest: a warning': {
+      pushed: ({ testbed, other }) => putManifest(testbed, 'team/app', 'v3', other.text),
+      early: true,
+      fails: ({ other }) => `GET manifests reference=${other.digest}`,
+      finds: ({ other }) => [`warning server-error team/app ${other.digest}`],
+    },
+    'the manifest is a child of what was pushed': {
+      pushed: ({ testbed, child }) =>
+        putManifest(testbed, 'team/multi', 'v2', indexOf([child], { mediaType: OCI_INDEX })),
+      fails: ({ child }) => `GET manifests repository=team/multi reference=${child.digest}`,
+      finds: ({ child }) => [`note server-error team/multi ${child.digest}`],
+    },
+    'another tag moved: a warning': {
+      pushed: ({ testbed }) => pushImage(testbed, 'team/app', 'v1'),
+      fails: () => 'GET manifests reference=v2',
+      finds: () => ['warning server-error team/app v2'],
+    },
+    'a blob of another image was pushed: a warning': {
+      pushed: ({ testbed }) => pushImage(testbed, 'team/app', 'v3'),
+      fails: ({ other }) => `HEAD blobs reference=${other.layer}`,
+      finds: ({ other }) => [`warning server-error team/app ${other.layer}`],
+    },
+    'the tag of another repository moved: a warning': {
+      pushed: ({ testbed }) => pushImage(testbed, 'team/multi', 'v2'),
+      fails: () => 'GET manifests repository=team/app reference=v2',
+      finds: () => ['warning server-error team/app v2'],
+    },
+    'the tag moved, but a gateway failed: a warning': {
+      pushed: ({ testbed, app }) => putManifest(testbed, 'team/app', 'v2', app.text),
+      fails: () => 'GET manifests reference=v2',
+      finds: () => ['warning server-error team/app v2'],
+      status: 'status=502 first=1',
+    },
+    'the tag moved, but it stays: an error': {
+      pushed: ({ testbed, app }) => putManifest(testbed, 'team/app', 'v2', app.text),
+      fails: () => 'GET manifests reference=v2',
+      finds: () => ['error server-error team/app v2'],
+      status: 'status=500',
+    },
+  };
+
+  test.each(Object.entries(cases))('%s', async (_, { pushed, early, fails, finds, status }) => {
+    const all = await sample();
+    const stop = new AbortController();
+    let pushing: Promise<unknown> | undefined;
+    const push = (): Promise<unknown> => {
+      pushing ??= pushed(all);
+      return pushing;
+    };
+    let pauses = 0;
+    const client = {
+      ...(await connect(all.testbed.url)),
+      clock: {
+        now: systemClock.now,
+        async sleep() {
+          await push();
+        },
+      },
+    };
+    const { result } = await consistency(
+      { ...OPTIONS, registry: 'it', api: 'oci', once: false, durationMs: 60_000, intervalMs: 10_000 },
+      {
+        ...contextFor(client, stop.signal),
+        clock: {
+          now: systemClock.now,
+          async sleep(ms, signal) {
+            if (ms < 1000) return systemClock.sleep(ms, signal);
+            if (++pauses > 1) return stop.abort();
+            if (early) await push();
+            all.testbed.faults.add(`${fails(all)} ${status ?? 'status=500 first=1'}`);
+          },
+        },
+      },
+    );
+    expect(result.passes).toBe(2);
+    expect(shown(result)).toEqual(finds(all));
+    expect(all.testbed.faults.counts()[0]?.fired).toBeGreaterThan(0);
+    const [finding] = result.findings as [Finding];
+    expect(finding.evidence[0]?.status).toBeGreaterThanOrEqual(500);
+    // A note shows the push as well.
+    if (finding.severity === 'note') expect(finding.evidence.at(-1)?.status).toBe(200);
+    const replies = reportConsistency(result).checks?.find(({ name }) => name === 'replies');
+    expect(replies?.status).toBe({ note: 'pass', warning: 'warn', error: 'fail' }[finding.severity]);
+  });
+
+  test('an interrupt tells of it all the same', async () => {
+    const { testbed } = await sample();
+    testbed.faults.add('GET manifests reference=v2 status=500 first=1');
+    const abort = new AbortController();
+    const client = {
+      ...(await connect(testbed.url)),
+      clock: {
+        now: systemClock.now,
+        sleep: (ms: number, signal?: AbortSignal) => {
+          abort.abort();
+          return systemClock.sleep(ms, signal);
+        },
+      },
+    };
+    const running = consistency({ ...OPTIONS, registry: 'it' }, contextFor(client, abort.signal));
+    expect(shown((await running).result)).toEqual(['warning server-error team/app v2']);
+  });
+});
+
+test('a tag list whose next page is elsewhere is not followed, and that is found', async () => {
+  const server = createServer(({ url = '' }, response) => {
+    const body = url.startsWith('/v2/_catalog') ? { repositories: ['a'] } : { name: 'a', tags: ['v1'] };
+    if (url.includes('/tags/list')) response.setHeader('link', '<http://127.0.0.1:1/v2/x>; rel="next"');
+    response.end(JSON.stringify(body));
+  });
+  onTestFinished(() => new Promise((resolve) => server.close(() => resolve())));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const client = await connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const { result } = await consistency({ ...OPTIONS, registry: 'it', api: 'oci' }, contextFor(client));
+  expect(shown(result)).toEqual(['error server-error a']);
+  expect(result.findings[0]?.message).toContain('leaves the registry');
 });
 
 describe('the end', () => {

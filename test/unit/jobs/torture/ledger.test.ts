@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { systemClock } from '../../../../src/base/index.ts';
 import type { Fault } from '../../../../src/jobs/torture/consistency/faults.ts';
-import { KnownTags } from '../../../../src/jobs/torture/consistency/known-tags.ts';
 import { Ledger } from '../../../../src/jobs/torture/consistency/ledger.ts';
 import { Suspicions } from '../../../../src/jobs/torture/consistency/suspicions.ts';
+import { TagHistory } from '../../../../src/jobs/torture/consistency/tag-history.ts';
 
 const fault = (reference: string, kind: Fault['kind'] = 'missing-blob'): Fault => ({
   kind,
@@ -32,13 +32,13 @@ test('findings of several passes are merged, the gravest first, and bounded', ()
 });
 
 test('known tags are bounded in all', () => {
-  const known = new KnownTags(5);
-  known.set('a', ['1', '2', '3']);
-  known.set('b', ['1', '2', '3']);
-  expect([known.kept, known.get('b')]).toEqual([3, []]);
-  known.set('a', ['1']);
-  known.set('b', ['1', '2', '3']);
-  expect([known.kept, known.get('b').length]).toEqual([4, 3]);
+  const known = new TagHistory(5);
+  known.listed('a', ['1', '2', '3'], 0);
+  known.listed('b', ['1', '2', '3'], 0);
+  expect([known.kept, known.tagsOf('b')]).toEqual([3, []]);
+  known.listed('a', ['1'], 0);
+  known.listed('b', ['1', '2', '3'], 0);
+  expect([known.kept, known.tagsOf('b').length]).toEqual([4, 3]);
 });
 
 /** How many looks a fault of a kind takes, and what becomes of it when the looks from `clears` on are good. */

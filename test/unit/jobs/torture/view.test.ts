@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { systemClock } from '../../../../src/base/index.ts';
 import {
   DigestCounter,
   fingerprint,
@@ -166,6 +167,33 @@ describe('/v2/ alone', () => {
     });
   });
 
+  test.each([
+    ['tag list', 'GET tags repository=bad status=500 first=1'],
+    ['tag', 'HEAD manifests repository=bad status=503 first=2'],
+    ['manifest', 'GET manifests repository=bad status=500 first=1'],
+  ])('a %s that can be read a moment later is no gap', async (_, fault) => {
+    const testbed = await openTestbed();
+    testbed.faults.add(fault);
+    await pushImage(testbed, 'bad', 'v1');
+    await pushImage(testbed, 'good', 'v1');
+    expect(await ociView(await connect(testbed.url), all).state(signal)).toMatchObject({
+      ...{ repositories: 2, manifests: 2, unreadable: 0, health: 'healthy' },
+    });
+    expect(testbed.faults.counts()[0]?.fired).toBeGreaterThan(0);
+  });
+
+  test('a registry that is down is not asked three times for everything', async () => {
+    const lines: RequestLine[] = [];
+    const testbed = await openTestbed({ onRequest: (line) => void lines.push(line) });
+    for (let at = 0; at < 150; at++) await pushImage(testbed, `many/r${at}`, 'v1');
+    testbed.faults.add('tags status=500');
+    const client = await connect(testbed.url);
+    const clock = { ...systemClock, sleep: () => systemClock.sleep(1) };
+    const state = await ociView({ ...client, clock }, { maxRepositories: 1000 }).state(signal);
+    expect(state.unreadable).toBe(150);
+    expect(lines.filter(({ path }) => path.includes('/tags/'))).toHaveLength(250);
+  });
+
   test('health is what /v2/ answers', async () => {
     const testbed = await openTestbed({ faults: [{ match: { kind: 'base' }, effect: { status: 503 } }] });
     expect(await ociView(await connect(testbed.url), all).health(signal)).toMatchObject({
@@ -178,7 +206,7 @@ describe('/v2/ alone', () => {
 describe('what is remembered', () => {
   test('is bounded, and what was asked for last stays', () => {
     const memory = new ManifestMemory(9);
-    const references = { manifests: [], blobs: new Float64Array(2) };
+    const references = { manifests: [], blobs: [0, 0] };
     const digests = ['a', 'b', 'c', 'd'].map((text) => digestOf(text));
     const [a, b, c, d] = digests as [(typeof digests)[0], ...typeof digests];
     for (const digest of [a, b, c]) memory.set(digest as never, references);
@@ -188,7 +216,7 @@ describe('what is remembered', () => {
     expect(memory.kept).toBe(9);
     expect(memory.get(b as never)).toBeUndefined();
     expect(memory.get(a as never)).toBe(references);
-    memory.set(a as never, { manifests: [], blobs: new Float64Array(100) });
+    memory.set(a as never, { manifests: [], blobs: Array<number>(100).fill(0) });
     expect(memory.kept).toBe(0);
   });
 

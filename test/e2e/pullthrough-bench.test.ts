@@ -1,0 +1,121 @@
+import type { ChildProcess } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, onTestFinished, test } from 'vitest';
+import {
+  parseFaults,
+  parseSynthetic,
+  startTestbed,
+  type Testbed,
+  type TestbedOptions,
+} from '../../src/testbed/index.ts';
+import { readAnswer } from '../support/json-answer.ts';
+import { type Ended, runCli } from '../support/run-cli.ts';
+import { useTempFolder } from '../support/temp-folder.ts';
+import { upstreamOf } from '../support/testbed-upstream.ts';
+
+const folder = useTempFolder();
+
+const SPEC = 'images=40,layers=2,sizes=4KiB,batches=4';
+/** An interrupted program has 5 s; this only catches one that hangs, on a busy machine too. */
+const LIMIT_MS = 10_000;
+const LONG = ['--patterns=-0001,-0002', '--iteration-seconds=60', '--tally-seconds=1', '--json'];
+
+async function openTestbed(options: TestbedOptions): Promise<Testbed> {
+  const testbed = await startTestbed(options);
+  onTestFinished(() => testbed.close());
+  return testbed;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Interrupts the program when it has pulled so much through the cache. */
+function interrupt(argv: readonly string[], cache: Testbed, pulls: number): Promise<Ended> {
+  const act = async (child: ChildProcess): Promise<void> => {
+    while (cache.traffic().manifestGets < pulls && child.exitCode === null) await sleep(20);
+    child.kill('SIGINT');
+    const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
+    child.once('exit', () => clearTimeout(limit));
+  };
+  return runCli(['pullthrough-bench', '--pullthrough-url', cache.url, ...argv], {
+    started(child) {
+      onTestFinished(() => void child.kill('SIGKILL'));
+      void act(child);
+    },
+  });
+}
+
+/** The answer of a run that was interrupted and said so. */
+// biome-ignore lint/suspicious/noExplicitAny: tests look into the result
+function resultOf(run: Ended): any {
+  expect(run, run.stderr).toMatchObject({ exitCode: 130, signal: null });
+  const answer = readAnswer(run.stdout);
+  expect(answer).toMatchObject({
+    ok: false,
+    exitCode: 130,
+    interrupted: true,
+    result: { interrupted: true },
+  });
+  return answer.result;
+}
+
+async function openRig(): Promise<{ upstream: Testbed; cache: Testbed }> {
+  const upstream = await openTestbed({ synthetic: parseSynthetic(SPEC) });
+  return { upstream, cache: await openTestbed({ upstream: upstreamOf(upstream) }) };
+}
+
+test.each([
+  ['the ramp', []],
+  ['the ramp, with threads and prunes', ['--threads=2', '--prune']],
+  ['cold pulls', ['--scenario=cold-vs-warm', '--cold-dir-hook=true']],
+])('%s, interrupted, gives what there is', async (_what, more) => {
+  const { upstream, cache } = await openRig();
+  // Each pull takes a while, or few images would be done before anybody can interrupt.
+  for (const fault of parseFaults('GET manifests delay=50ms')) cache.faults.add(fault);
+  const metrics = folder('metrics.tsv');
+  const argv = ['--registry-url', upstream.url, `--metrics-file=${metrics}`, ...LONG, ...more];
+  const result = resultOf(await interrupt(argv, cache, 30));
+  expect(result.totals).toMatchObject({ failed: 0 });
+  expect(result.totals.images).toBeGreaterThan(10);
+  const told = result.tallies.reduce((sum: number, { images }: { images: number }) => sum + images, 0);
+  expect(told).toBe(result.totals.images);
+  expect(result.tallies.at(-1).partial).toBe(true);
+  const lines = (await readFile(metrics, 'utf8')).split('\n');
+  expect(lines).toHaveLength(result.tallies.length + 1);
+});
+
+test('of a cache that answers no more', async () => {
+  const { upstream, cache } = await openRig();
+  for (const fault of parseFaults('GET blobs delay=10m')) cache.faults.add(fault);
+  const result = resultOf(await interrupt(['--registry-url', upstream.url, ...LONG], cache, 1));
+  expect(result).toMatchObject({ totals: { images: 0 }, unfinished: 1 });
+});
+
+test('while its own upstream serves a herd', async () => {
+  const port = await freePort();
+  const cache = await openTestbed({ upstream: upstreamOf({ host: '127.0.0.1', port }) });
+  const argv = ['--upstream', `synthetic:${SPEC}`, '--upstream-port', String(port), ...LONG];
+  const herd = ['--scenario=herd', '--clients=5', '--herd-images=10000'];
+  for (const fault of parseFaults('GET manifests delay=50ms')) cache.faults.add(fault);
+  const result = resultOf(await interrupt([...argv, ...herd], cache, 12));
+  expect(result.herd.length).toBeGreaterThan(0);
+  for (const { failed } of result.herd) expect(failed).toBe(0);
+});
+
+test('while the command that clears the cache hangs', async () => {
+  const { upstream, cache } = await openRig();
+  const pid = folder('pid');
+  // It lets go of our stderr, or we would wait for it and not for the program.
+  const hook = `echo $$ > '${pid}'; exec sleep 30 2>&-`;
+  const argv = ['--registry-url', upstream.url, ...LONG, '--cold-dir-hook', hook];
+  const result = resultOf(await interrupt(argv, cache, 10));
+  expect(result.totals.images).toBeGreaterThan(0);
+  process.kill(Number(await readFile(pid, 'utf8')));
+});

@@ -1,0 +1,160 @@
+import type { ChildProcess } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { randomStream } from '../../src/load/index.ts';
+import { parseFaults, type RequestLine, startTestbed, type Testbed } from '../../src/testbed/index.ts';
+import { readAnswer } from '../support/json-answer.ts';
+import { type Ended, runCli } from '../support/run-cli.ts';
+import { call, pushImage } from '../support/testbed-client.ts';
+
+/** Draws the moments; another seed is another test. */
+const SEED = 3;
+/**
+ * cli.md gives an interrupted program 5 s. After 4.5 s by its own clock it leaves without a result, which these
+ * tests would not let pass; so this only has to catch one that hangs, also on a machine that is very busy.
+ */
+const LIMIT_MS = 10_000;
+
+const WRITES = ['--yes-write', '--blob-size', '2KiB:3,200KiB:1', '--chunk-size', '32KiB'].concat(
+  '--write-prefix',
+  'torture/here',
+);
+const COMMANDS: readonly (readonly [name: string, argv: readonly string[]])[] = [
+  ['monitor', ['monitor', '--state-interval', '20ms', '--health-interval', '20ms']],
+  ['consistency', ['consistency', '--interval', '50ms']],
+  ['stress admin', ['stress', '--warmup', '500ms', '-c', '40']],
+  ['stress pull', ['stress', '--workload', 'pull', '--warmup', '500ms']],
+  ['stress push', ['stress', '--workload', 'push', '--warmup', '500ms', ...WRITES]],
+  ['stress delete', ['stress', '--workload', 'delete', '--threads', '2', ...WRITES]],
+  ['stress mixed', ['stress', '--workload', 'mixed', '--rate', '100/s', ...WRITES]],
+  ['all', ['all', '--state-interval', '50ms', '--interval', '50ms', '--workload', 'mixed', ...WRITES]],
+];
+const WRITERS = COMMANDS.filter(([, argv]) => argv.includes('--yes-write'));
+
+let cache: string;
+let registry: Testbed;
+let listeners: Set<(line: RequestLine) => void>;
+let before: object;
+
+beforeAll(async () => {
+  cache = await mkdtemp(join(tmpdir(), 'regops-cache-'));
+});
+afterAll(() => rm(cache, { recursive: true, force: true, maxRetries: 3 }));
+
+beforeEach(async () => {
+  listeners = new Set();
+  registry = await startTestbed({
+    onRequest: (line) => {
+      for (const tell of listeners) tell(line);
+    },
+  });
+  for (const name of ['team/app', 'team/tool', 'base']) await pushImage(registry, name, '1');
+  before = await holdings();
+});
+afterEach(() => registry.close());
+
+/** What a run must not leave behind: manifests, tags, open uploads. Blobs go with garbage collection alone. */
+async function holdings(): Promise<object> {
+  const { summary, repositories, activeSessions } = (await call(registry, 'GET', '/api/registry/state')).json;
+  return {
+    manifests: summary.totalManifests,
+    uploads: activeSessions.count,
+    tags: repositories.filter(({ tagCount }: { tagCount: number }) => tagCount > 0),
+  };
+}
+
+/** Resolves with the registry's nth answer, from now on, to such a request. */
+function answered(nth: number, method?: string): Promise<void> {
+  return new Promise((resolve) => {
+    let left = nth;
+    const listener = (line: RequestLine): void => {
+      if ((method !== undefined && line.method !== method) || --left > 0) return;
+      listeners.delete(listener);
+      resolve();
+    };
+    listeners.add(listener);
+  });
+}
+
+/** Runs the program and interrupts it at a moment, or when it says something; one that does not end then is killed. */
+async function interrupt(argv: readonly string[], moment: Promise<void> | RegExp): Promise<Ended> {
+  const act = (child: ChildProcess): void => {
+    child.kill('SIGINT');
+    const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
+    child.once('exit', () => clearTimeout(limit));
+  };
+  return runCli(['torture', ...argv, '--registry-url', registry.url, '--json'], {
+    // As on a machine where it has run before.
+    env: { XDG_CACHE_HOME: cache },
+    started(child) {
+      onTestFinished(() => void child.kill('SIGKILL'));
+      if (!(moment instanceof RegExp)) void moment.then(() => act(child));
+    },
+    ...(moment instanceof RegExp ? { when: [moment, act] } : {}),
+  });
+}
+
+/** The answer of a run that was interrupted and said so. */
+// biome-ignore lint/suspicious/noExplicitAny: any command's answer
+function answerOf(run: Ended): any {
+  expect(run, run.stderr).toMatchObject({ exitCode: 130, signal: null });
+  const answer = readAnswer(run.stdout);
+  expect(answer).toMatchObject({ ok: false, exitCode: 130, interrupted: true });
+  return answer;
+}
+
+describe.each(COMMANDS.map(([name, argv], at) => ({ name, argv, at })))(
+  'torture $name, interrupted',
+  ({ name, argv, at }) => {
+    const draw = randomStream(SEED, 'worker', at);
+    const between = (least: number, most: number): number => Math.floor(least + draw() * (most - least + 1));
+    const long = [...argv, '--duration', '10m'];
+
+    const ms = between(0, 600);
+    test(`${ms} ms after its start`, async () => {
+      let asked = 0;
+      listeners.add(() => asked++);
+      const run = await interrupt(long, sleep(ms));
+      // Before Node has loaded the program the signal itself ends it, which a shell calls 130, too.
+      if (run.signal === null) answerOf(run);
+      else expect([run.signal, run.stdout, asked]).toEqual(['SIGINT', '', 0]);
+      expect(await holdings()).toEqual(before);
+    });
+
+    const early = between(1, 9);
+    test(`while it makes ready, at answer ${early}`, async () => {
+      answerOf(await interrupt(long, answered(early)));
+      expect(await holdings()).toEqual(before);
+    });
+
+    const late = between(40, 150);
+    test(`under load, at answer ${late}`, async () => {
+      const { result } = answerOf(await interrupt(long, answered(late)));
+      expect(result).toMatchObject({ interrupted: true });
+      expect(await holdings()).toEqual(before);
+    });
+
+    test.runIf(!name.endsWith('delete'))(`of a registry that answers no more after ${late}`, async () => {
+      const stuck = answered(late).then(async () => {
+        for (const fault of parseFaults('delay=10m')) registry.faults.add(fault);
+        await sleep(200);
+      });
+      const { result } = answerOf(await interrupt(long, stuck));
+      expect(result).toMatchObject({ interrupted: true });
+      const { cleanup } = result.stress ?? result;
+      // What cannot be removed is told.
+      if (cleanup) expect(cleanup.manifestsLeft).toBeGreaterThan(0);
+    });
+  },
+);
+
+test.each(WRITERS)('torture %s, interrupted while it cleans up', async (_name, argv) => {
+  for (const fault of parseFaults('DELETE delay=100ms')) registry.faults.add(fault);
+  const short = [...argv, '--duration', '1500ms', '-c', '2', '--count', '40'];
+  const { result } = answerOf(await interrupt(short, /Removing what was written/));
+  expect((result.stress ?? result).cleanup).toMatchObject({ manifestsLeft: 0, complete: true });
+  expect(await holdings()).toEqual(before);
+});
