@@ -31,7 +31,7 @@ export function rootHelp(
     else {
       const topic = topics.find(({ name }) => name === first);
       const inside = commands
-        .filter((one) => one.words[0] === first)
+        .filter((one) => one.words[0] === first && one.words.length > 1)
         .map((one) => one.words.slice(1).join(' '));
       entries.set(first, `${topic?.summary ?? ''} (${inside.join(', ')})`.trim());
     }

@@ -29,7 +29,8 @@ describe('what it is', () => {
     const run = await runCli(argv);
     expect(run).toMatchObject({ exitCode: 0, stderr: '' });
     expect(run.stdout).toMatch(/^ {2}completion +print a completion script/m);
-    expect(run.stdout).toMatch(/^ {2}config +.*\(get, list, path, set, unset\)$/m);
+    expect(run.stdout).toMatch(/^ {2}config +.*\(get, list, path, set,\s+unset\)$/m);
+    expect(run.stdout).toMatch(/^ {2}pullthrough-bench +[^(]*\(compare\)$/m);
   });
 
   test.each([

@@ -137,7 +137,9 @@ describe.each(COMMANDS.map(([name, argv], at) => ({ name, argv, at })))(
       expect(await holdings()).toEqual(before);
     });
 
-    test.runIf(!name.endsWith('delete'))(`of a registry that answers no more after ${late}`, async () => {
+    // What a deleting client has left by then hangs on the moment.
+    if (name.endsWith('delete')) return;
+    test(`of a registry that answers no more after ${late}`, async () => {
       const stuck = answered(late).then(async () => {
         for (const fault of parseFaults('delay=10m')) registry.faults.add(fault);
         await sleep(200);
@@ -153,7 +155,9 @@ describe.each(COMMANDS.map(([name, argv], at) => ({ name, argv, at })))(
 
 test.each(WRITERS)('torture %s, interrupted while it cleans up', async (_name, argv) => {
   for (const fault of parseFaults('DELETE delay=100ms')) registry.faults.add(fault);
-  const short = [...argv, '--duration', '1500ms', '-c', '2', '--count', '40'];
+  // A warm-up is not counted: how much would have to be removed would hang on how fast the machine is.
+  const counted = argv.filter((word, at) => word !== '--warmup' && argv[at - 1] !== '--warmup');
+  const short = [...counted, '--duration', '1500ms', '-c', '2', '--count', '40'];
   const { result } = answerOf(await interrupt(short, /Removing what was written/));
   expect((result.stress ?? result).cleanup).toMatchObject({ manifestsLeft: 0, complete: true });
   expect(await holdings()).toEqual(before);
