@@ -1,5 +1,4 @@
-import { open } from 'node:fs/promises';
-import { messageOf, RegopsError, systemCode } from '../base/index.ts';
+import { RegopsError, readNamedFile } from '../base/index.ts';
 
 const MAX_BYTES = 1024 * 1024;
 
@@ -17,13 +16,20 @@ export interface AltsConfig {
  * @throws FILE_NOT_FOUND, IO_FAILED; CONFIG_INVALID when it is no YAML or holds no secret. The content is never quoted.
  */
 export async function readAltsConfig(path: string): Promise<AltsConfig> {
-  const text = await readText(path);
   const { parse } = await import('yaml');
   const invalid = (why: string, ...hints: string[]): RegopsError =>
     new RegopsError('CONFIG_INVALID', `${path}: ${why}`, { hints });
+  const content = await readNamedFile(path, {
+    maxBytes: MAX_BYTES,
+    tooLarge: () => invalid('too large for a configuration'),
+  });
   let document: unknown;
   try {
-    document = parse(text, { logLevel: 'error', maxAliasCount: 100, prettyErrors: false });
+    document = parse(content.toString('utf8'), {
+      logLevel: 'error',
+      maxAliasCount: 100,
+      prettyErrors: false,
+    });
   } catch {
     // The parser's words could quote the secret.
     throw invalid('it is no YAML');
@@ -41,23 +47,4 @@ export async function readAltsConfig(path: string): Promise<AltsConfig> {
   }
   const algorithm = settings['hashing_algorithm'] ?? settings['hash_algorithm'];
   return typeof algorithm === 'string' ? { secret, algorithm } : { secret };
-}
-
-async function readText(path: string): Promise<string> {
-  try {
-    const file = await open(path, 'r');
-    try {
-      const buffer = Buffer.alloc(MAX_BYTES + 1);
-      const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
-      if (bytesRead > MAX_BYTES)
-        throw new RegopsError('CONFIG_INVALID', `${path}: too large for a configuration`);
-      return buffer.toString('utf8', 0, bytesRead);
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if (error instanceof RegopsError) throw error;
-    if (systemCode(error) === 'ENOENT') throw new RegopsError('FILE_NOT_FOUND', `${path}: no such file`);
-    throw new RegopsError('IO_FAILED', `${path}: ${messageOf(error)}`, { cause: error });
-  }
 }

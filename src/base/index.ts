@@ -10,6 +10,7 @@ export * from './errors.ts';
 export * from './escape.ts';
 export * from './log.ts';
 export * from './metered.ts';
+export * from './named-file.ts';
 export * from './quantities.ts';
 export * from './redact.ts';
 export * from './text-width.ts';

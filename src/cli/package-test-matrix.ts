@@ -1,5 +1,4 @@
-import { open } from 'node:fs/promises';
-import { messageOf, RegopsError, systemCode } from '../base/index.ts';
+import { RegopsError, readNamedFile } from '../base/index.ts';
 import { type MatrixBlock, parseCsv, parseMatrix } from '../jobs/package-test/matrix/index.ts';
 
 const MOST_BYTES = 16 * 1024 * 1024;
@@ -10,7 +9,11 @@ const MOST_BYTES = 16 * 1024 * 1024;
  * @throws FILE_NOT_FOUND, IO_FAILED; INPUT_INVALID that names the file and the place
  */
 export async function readMatrix(path: string): Promise<MatrixBlock[]> {
-  const text = await readText(path);
+  const content = await readNamedFile(path, {
+    maxBytes: MOST_BYTES,
+    tooLarge: () => new RegopsError('INPUT_INVALID', `${path}: larger than 16 MiB`),
+  });
+  const text = content.toString('utf8');
   try {
     return parseMatrix(/\.csv$/i.test(path) ? parseCsv(text) : await parseYaml(text));
   } catch (error) {
@@ -35,25 +38,5 @@ async function parseYaml(text: string): Promise<unknown> {
     return document.toJS({ maxAliasCount: 100 });
   } catch {
     throw new RegopsError('INPUT_INVALID', 'it has too many aliases');
-  }
-}
-
-async function readText(path: string): Promise<string> {
-  try {
-    const file = await open(path, 'r');
-    try {
-      if ((await file.stat()).size > MOST_BYTES) {
-        throw new RegopsError('INPUT_INVALID', `${path}: larger than 16 MiB`);
-      }
-      return await file.readFile('utf8');
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if (error instanceof RegopsError) throw error;
-    if (systemCode(error) === 'ENOENT') {
-      throw new RegopsError('FILE_NOT_FOUND', `no such file: ${path}`, { cause: error });
-    }
-    throw new RegopsError('IO_FAILED', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
   }
 }

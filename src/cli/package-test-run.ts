@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type Distribution, familyOf, parsePackage, type Repository } from '../alts/index.ts';
-import { counted, messageOf, RegopsError, systemCode } from '../base/index.ts';
+import { counted, RegopsError, readNamedFile, unreadable } from '../base/index.ts';
 import {
   type Keep,
   type PackageFile,
@@ -132,20 +132,9 @@ async function readScript(path: string): Promise<TestScript> {
   if (!/\.(?:sh|bats)$/.test(name)) {
     throw new RegopsError('USAGE', `--script ${path}: neither a .sh nor a .bats`);
   }
-  const content = await readFile(path).catch((error: unknown) => {
-    throw unreadable(path, error);
+  const content = await readNamedFile(path, {
+    maxBytes: MAX_SCRIPT_BYTES,
+    tooLarge: () => new RegopsError('INPUT_INVALID', `--script ${path}: more than ${MAX_SCRIPT_BYTES} bytes`),
   });
-  if (content.length > MAX_SCRIPT_BYTES) {
-    throw new RegopsError('INPUT_INVALID', `--script ${path}: more than ${MAX_SCRIPT_BYTES} bytes`);
-  }
   return { name, content };
-}
-
-function unreadable(path: string, error: unknown): RegopsError {
-  const missing = systemCode(error) === 'ENOENT';
-  return new RegopsError(
-    missing ? 'FILE_NOT_FOUND' : 'IO_FAILED',
-    missing ? `no such file: ${path}` : `cannot read ${path}: ${messageOf(error)}`,
-    { cause: error },
-  );
 }

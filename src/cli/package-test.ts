@@ -1,5 +1,4 @@
 /** The package-test commands that speak to a scheduler, from their flags to their answers. */
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Distribution,
@@ -15,7 +14,7 @@ import {
   type TaskRequest,
   type TestRepository,
 } from '../alts/index.ts';
-import { counted, messageOf, RegopsError, systemCode } from '../base/index.ts';
+import { counted, RegopsError, readNamedFile } from '../base/index.ts';
 import { loadTlsFiles } from '../http/index.ts';
 import { expandBlocks } from '../jobs/package-test/matrix/index.ts';
 import {
@@ -338,23 +337,11 @@ async function secretOf(
 
 /** A file's text without the newline at its end, which `openssl rand -hex 32 > FILE` leaves. */
 async function readSecret(path: string): Promise<string> {
-  try {
-    const file = await open(path, 'r');
-    try {
-      if ((await file.stat()).size > MOST_SECRET_BYTES) {
-        throw new RegopsError('INPUT_INVALID', `${path}: larger than 64 KiB`);
-      }
-      return (await file.readFile('utf8')).replace(/\r?\n$/, '');
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if (error instanceof RegopsError) throw error;
-    if (systemCode(error) === 'ENOENT') {
-      throw new RegopsError('FILE_NOT_FOUND', `no such file: ${path}`, { cause: error });
-    }
-    throw new RegopsError('IO_FAILED', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
-  }
+  const content = await readNamedFile(path, {
+    maxBytes: MOST_SECRET_BYTES,
+    tooLarge: () => new RegopsError('INPUT_INVALID', `${path}: larger than 64 KiB`),
+  });
+  return content.toString('utf8').replace(/\r?\n$/, '');
 }
 
 function whichScheduler(): RegopsError {

@@ -1,5 +1,4 @@
-import { open } from 'node:fs/promises';
-import { messageOf, RegopsError, systemCode } from '../base/index.ts';
+import { RegopsError, readNamedFile } from '../base/index.ts';
 
 /** The seed's `snapshot_registry` block, with its variables filled in. Holds a secret. */
 export interface SnapshotRegistryBlock {
@@ -22,23 +21,12 @@ export async function readSnapshotConfig(
   path: string,
   environment: Environment,
 ): Promise<SnapshotRegistryBlock | undefined> {
-  let text: string;
-  try {
-    const file = await open(path, 'r');
-    try {
-      if ((await file.stat()).size > MAX_BYTES) throw broken(path, 'it is larger than 1 MiB');
-      text = await file.readFile('utf8');
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if (error instanceof RegopsError) throw error;
-    if (systemCode(error) === 'ENOENT') {
-      throw new RegopsError('FILE_NOT_FOUND', `no such file: ${path}`, { cause: error });
-    }
-    throw new RegopsError('CONFIG_INVALID', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
-  }
-  return parseSnapshotConfig(text, path, environment);
+  const content = await readNamedFile(path, {
+    maxBytes: MAX_BYTES,
+    tooLarge: () => broken(path, 'it is larger than 1 MiB'),
+    unreadable: 'CONFIG_INVALID',
+  });
+  return parseSnapshotConfig(content.toString('utf8'), path, environment);
 }
 
 /**

@@ -7,6 +7,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type LoadModel, runLoad } from '../../src/load/index.ts';
+import { say } from './figures.ts';
 import type { LoadBenchOptions } from './load-workload.ts';
 
 const CONNECTIONS = 32;
@@ -70,8 +71,4 @@ async function engine(name: string, model: LoadModel, url: string | null): Promi
 
 function ms(value: number | undefined): string {
   return `${(value ?? Number.NaN).toFixed(2)} ms`;
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`);
 }

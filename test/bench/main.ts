@@ -7,12 +7,12 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeImage, writeDockerArchive } from '../support/image-archives.ts';
 import { startDockerRegistry } from '../support/servers/docker-registry.ts';
+import { addRun, highWaterMib, median, say } from './figures.ts';
 import { systemLayers } from './system-layers.ts';
 
 const MIB = 1024 * 1024;
@@ -91,8 +91,8 @@ try {
       const home = await mkdtemp(join(folder, 'home-'));
       try {
         const [program, args] = command(registry.host);
-        add(first, name, await measure(program, args, home));
-        add(again, name, await measure(program, args, home));
+        addRun(first, name, await measure(program, args, home));
+        addRun(again, name, await measure(program, args, home));
       } finally {
         await registry.close();
         await rm(home, { recursive: true, force: true });
@@ -129,35 +129,14 @@ async function measure(command: string, args: readonly string[], home: string): 
   return { seconds: (performance.now() - begun) / 1000, peakMib };
 }
 
-function highWaterMib(pid: number | undefined): number {
-  try {
-    return Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
-  } catch {
-    return 0;
-  }
-}
-
-function add(runs: Map<string, Run[]>, name: string, run: Run): void {
-  runs.set(name, [...(runs.get(name) ?? []), run]);
-}
-
 function report(title: string, runs: ReadonlyMap<string, readonly Run[]>): void {
   say(`\n${title}`);
-  const peer = median(runs.get('skopeo gzip') ?? []);
+  const peer = median((runs.get('skopeo gzip') ?? []).map((run) => run.seconds));
   for (const [name, list] of runs) {
-    const seconds = median(list);
+    const seconds = median(list.map((run) => run.seconds));
     const peak = Math.max(...list.map((run) => run.peakMib));
     say(
       `  ${name.padEnd(12)} ${seconds.toFixed(2).padStart(7)} s  ${peak.toFixed(0).padStart(5)} MiB  ${(seconds / peer).toFixed(2)} × skopeo`,
     );
   }
-}
-
-function median(runs: readonly Run[]): number {
-  const sorted = runs.map((run) => run.seconds).sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`);
 }

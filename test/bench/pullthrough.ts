@@ -10,9 +10,8 @@
  * Nothing passes or fails on a time. REGOPS_BENCH_SECONDS (default 5) is how long a puller pulls,
  * REGOPS_BENCH_ROUNDS (default 3) how often, REGOPS_BENCH_IMAGES (default 100000) how many the third part has.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from 'undici';
@@ -20,9 +19,10 @@ import { silentLog, systemClock } from '../../src/base/index.ts';
 import { PULLTHROUGH_BENCH_DEFAULTS, pullthroughBench } from '../../src/jobs/pullthrough-bench/index.ts';
 import { MANIFEST_ACCEPT } from '../../src/oci/index.ts';
 import { silentProgress } from '../../src/progress/events.ts';
-import { connectRegistry, parseTarget, type RegistryClient } from '../../src/registry/index.ts';
+import type { RegistryClient } from '../../src/registry/index.ts';
 import { temporaryFolder } from '../support/servers/processes.ts';
 import { openSkopeo } from '../support/servers/skopeo.ts';
+import { connect, highWaterMib, median, say, sum } from './figures.ts';
 
 const PROGRAM = join(import.meta.dirname, '..', '..', 'bin', 'run.js');
 /** As the published figures of the seed: five small layers. */
@@ -123,7 +123,7 @@ async function measureMemory(count: number): Promise<void> {
     });
     let peak = 0;
     const watch = setInterval(() => {
-      peak = Math.max(peak, highWaterMib(child));
+      peak = Math.max(peak, highWaterMib(child.pid));
     }, 100);
     await once(child, 'close');
     clearInterval(watch);
@@ -144,19 +144,11 @@ async function startUpstream(spec: string): Promise<Server> {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
-  return { url: line.toString().trim(), peakMib: () => highWaterMib(child), stop: () => void child.kill() };
-}
-
-function connect(url: string): Promise<RegistryClient> {
-  return connectRegistry({
-    target: parseTarget(url),
-    credentials: async () => undefined,
-    timeoutMs: 10_000,
-    retries: 0,
-    userAgent: 'regops-bench',
-    log: silentLog,
-    clock: systemClock,
-  });
+  return {
+    url: line.toString().trim(),
+    peakMib: () => highWaterMib(child.pid),
+    stop: () => void child.kill(),
+  };
 }
 
 /** The synthetic repositories of one batch. */
@@ -258,22 +250,5 @@ async function steady(contender: (time: number) => Promise<Cost>): Promise<Cost>
 }
 
 function cpuUs(costs: readonly Cost[]): number {
-  const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
   return (sum(costs.map(({ cpuMs }) => cpuMs)) * 1000) / sum(costs.map(({ count }) => count));
-}
-
-function highWaterMib({ pid }: ChildProcess): number {
-  try {
-    return Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
-  } catch {
-    return 0;
-  }
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`);
 }

@@ -10,7 +10,6 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,6 +20,7 @@ import { parseReference } from '../../src/oci/index.ts';
 import type { TestLayer } from '../support/image-archives.ts';
 import { startDockerRegistry } from '../support/servers/docker-registry.ts';
 import { startDockerd } from '../support/servers/dockerd.ts';
+import { addRun, highWaterMib, median, say, sum } from './figures.ts';
 import { systemLayers } from './system-layers.ts';
 
 const MIB = 1024 * 1024;
@@ -73,9 +73,9 @@ for (let round = 0; round < rounds; round++) {
     try {
       // Not known to the engine from a push before: what it has pushed elsewhere it tries to mount.
       await write(engine, 'fresh', randomBytes(1000));
-      add(first, name, await push([...place, ...flags], home));
+      addRun(first, name, await push([...place, ...flags], home));
       await write(engine, 'more', randomBytes(MORE_MIB * MIB));
-      add(second, name, await push([...place, ...flags], home));
+      addRun(second, name, await push([...place, ...flags], home));
     } finally {
       await registry.close();
       await rm(home, { recursive: true, force: true });
@@ -145,23 +145,11 @@ async function push(flags: readonly string[], home: string): Promise<Run> {
   return { seconds, peakMib, sizeMib: sizeBytes / MIB, layers };
 }
 
-function highWaterMib(pid: number | undefined): number {
-  try {
-    return Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
-  } catch {
-    return 0;
-  }
-}
-
-function add(runs: Map<string, Run[]>, name: string, run: Run): void {
-  runs.set(name, [...(runs.get(name) ?? []), run]);
-}
-
 function report(title: string, runs: ReadonlyMap<string, readonly Run[]>): void {
   say(`\n${title}`);
-  const peer = median(runs.get(ENGINE) ?? []);
+  const peer = median((runs.get(ENGINE) ?? []).map((run) => run.seconds));
   for (const [name, list] of runs) {
-    const seconds = median(list);
+    const seconds = median(list.map((run) => run.seconds));
     const peak = Math.max(...list.map((run) => run.peakMib));
     const [{ sizeMib, layers } = { sizeMib: 0, layers: { moved: 0, existing: 0 } }] = list;
     say(
@@ -169,17 +157,4 @@ function report(title: string, runs: ReadonlyMap<string, readonly Run[]>): void 
         `(${layers.moved} layers sent, ${layers.existing} there; ${sizeMib.toFixed(0)} MiB in the registry)`,
     );
   }
-}
-
-function median(runs: readonly Run[]): number {
-  const sorted = runs.map((run) => run.seconds).sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`);
 }

@@ -9,18 +9,11 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { silentLog, systemClock } from '../../src/base/index.ts';
 import { runLoad } from '../../src/load/index.ts';
 import { buildManifest, digestOf } from '../../src/oci/index.ts';
-import {
-  bytesSource,
-  connectRegistry,
-  parseTarget,
-  putManifest,
-  type RegistryClient,
-  uploadBlob,
-} from '../../src/registry/index.ts';
+import { bytesSource, putManifest, type RegistryClient, uploadBlob } from '../../src/registry/index.ts';
 import { startDockerRegistry } from '../support/servers/docker-registry.ts';
+import { connect, median, say, sum } from './figures.ts';
 import { autocannon, type Cost, type Job, wrk } from './peers.ts';
 
 const CONNECTIONS = 32;
@@ -63,18 +56,6 @@ try {
 } finally {
   bare.kill();
   await registry.close();
-}
-
-function connect(url: string): Promise<RegistryClient> {
-  return connectRegistry({
-    target: parseTarget(url),
-    credentials: async () => undefined,
-    timeoutMs: 10_000,
-    retries: 0,
-    userAgent: 'regops-bench',
-    log: silentLog,
-    clock: systemClock,
-  });
 }
 
 async function compare(client: RegistryClient, path: string): Promise<void> {
@@ -151,17 +132,4 @@ async function regops(client: RegistryClient, path: string, threads: number, tim
   const { user, system } = process.cpuUsage(before);
   if (totals.failed > 0) say(`  (regops: ${JSON.stringify(totals.errors)})`);
   return { count: totals.count, cpuMs: (user + system) / 1000 };
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`);
 }

@@ -1,8 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { parseFaults, parseSynthetic, type TestbedOptions, type Upstream } from '../../src/testbed/index.ts';
+import { freePort } from '../support/free-port.ts';
 import { type Front, openFront } from '../support/http-front.ts';
 import { type RunOptions, type RunResult, runCommand } from '../support/run-command.ts';
 import { useTempFolder } from '../support/temp-folder.ts';
@@ -57,14 +57,6 @@ async function until(isSo: () => boolean): Promise<void> {
 }
 
 /** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 describe('the ramp', () => {
   test('its figures are the servers’ own, image for image', async () => {
     const rig = await openRig();

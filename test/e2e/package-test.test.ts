@@ -1,22 +1,13 @@
 import type { ChildProcess } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
+import { freePort } from '../support/free-port.ts';
 import { readAnswer } from '../support/json-answer.ts';
 import { type Ended, runCli, runShell } from '../support/run-cli.ts';
 import { useTempFolder } from '../support/temp-folder.ts';
 
 const SECRET = 'a-secret-of-the-scheduler';
 const folder = useTempFolder();
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** A scheduler in a process of its own; gives a way to stop it in order. */
 async function startScheduler(port: number, taskTime: string): Promise<() => Promise<Ended>> {

@@ -1,6 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import {
@@ -10,7 +9,8 @@ import {
   type Testbed,
   type TestbedOptions,
 } from '../../src/testbed/index.ts';
-import { readAnswer } from '../support/json-answer.ts';
+import { freePort } from '../support/free-port.ts';
+import { interrupt, interruptedAnswer } from '../support/interrupt.ts';
 import { type Ended, runCli } from '../support/run-cli.ts';
 import { useTempFolder } from '../support/temp-folder.ts';
 import { upstreamOf } from '../support/testbed-upstream.ts';
@@ -18,8 +18,6 @@ import { upstreamOf } from '../support/testbed-upstream.ts';
 const folder = useTempFolder();
 
 const SPEC = 'images=40,layers=2,sizes=4KiB,batches=4';
-/** An interrupted program has 5 s; this only catches one that hangs, on a busy machine too. */
-const LIMIT_MS = 10_000;
 const LONG = ['--patterns=-0001,-0002', '--iteration-seconds=60', '--tally-seconds=1', '--json'];
 
 async function openTestbed(options: TestbedOptions): Promise<Testbed> {
@@ -28,21 +26,11 @@ async function openTestbed(options: TestbedOptions): Promise<Testbed> {
   return testbed;
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 /** Interrupts the program when it has pulled so much through the cache. */
-function interrupt(argv: readonly string[], cache: Testbed, pulls: number): Promise<Ended> {
+function interruptAfter(argv: readonly string[], cache: Testbed, pulls: number): Promise<Ended> {
   const act = async (child: ChildProcess): Promise<void> => {
     while (cache.traffic().manifestGets < pulls && child.exitCode === null) await sleep(20);
-    child.kill('SIGINT');
-    const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
-    child.once('exit', () => clearTimeout(limit));
+    interrupt(child);
   };
   return runCli(['pullthrough-bench', '--pullthrough-url', cache.url, ...argv], {
     started(child) {
@@ -52,18 +40,11 @@ function interrupt(argv: readonly string[], cache: Testbed, pulls: number): Prom
   });
 }
 
-/** The answer of a run that was interrupted and said so. */
 // biome-ignore lint/suspicious/noExplicitAny: tests look into the result
 function resultOf(run: Ended): any {
-  expect(run, run.stderr).toMatchObject({ exitCode: 130, signal: null });
-  const answer = readAnswer(run.stdout);
-  expect(answer).toMatchObject({
-    ok: false,
-    exitCode: 130,
-    interrupted: true,
-    result: { interrupted: true },
-  });
-  return answer.result;
+  const { result } = interruptedAnswer(run);
+  expect(result).toMatchObject({ interrupted: true });
+  return result;
 }
 
 async function openRig(): Promise<{ upstream: Testbed; cache: Testbed }> {
@@ -81,7 +62,7 @@ test.each([
   for (const fault of parseFaults('GET manifests delay=50ms')) cache.faults.add(fault);
   const metrics = folder('metrics.tsv');
   const argv = ['--registry-url', upstream.url, `--metrics-file=${metrics}`, ...LONG, ...more];
-  const result = resultOf(await interrupt(argv, cache, 30));
+  const result = resultOf(await interruptAfter(argv, cache, 30));
   expect(result.totals).toMatchObject({ failed: 0 });
   expect(result.totals.images).toBeGreaterThan(10);
   const told = result.tallies.reduce((sum: number, { images }: { images: number }) => sum + images, 0);
@@ -94,7 +75,7 @@ test.each([
 test('of a cache that answers no more', async () => {
   const { upstream, cache } = await openRig();
   for (const fault of parseFaults('GET blobs delay=10m')) cache.faults.add(fault);
-  const result = resultOf(await interrupt(['--registry-url', upstream.url, ...LONG], cache, 1));
+  const result = resultOf(await interruptAfter(['--registry-url', upstream.url, ...LONG], cache, 1));
   expect(result).toMatchObject({ totals: { images: 0 }, unfinished: 1 });
 });
 
@@ -104,7 +85,7 @@ test('while its own upstream serves a herd', async () => {
   const argv = ['--upstream', `synthetic:${SPEC}`, '--upstream-port', String(port), ...LONG];
   const herd = ['--scenario=herd', '--clients=5', '--herd-images=10000'];
   for (const fault of parseFaults('GET manifests delay=50ms')) cache.faults.add(fault);
-  const result = resultOf(await interrupt([...argv, ...herd], cache, 12));
+  const result = resultOf(await interruptAfter([...argv, ...herd], cache, 12));
   expect(result.herd.length).toBeGreaterThan(0);
   for (const { failed } of result.herd) expect(failed).toBe(0);
 });
@@ -115,7 +96,7 @@ test('while the command that clears the cache hangs', async () => {
   // It lets go of our stderr, or we would wait for it and not for the program.
   const hook = `echo $$ > '${pid}'; exec sleep 30 2>&-`;
   const argv = ['--registry-url', upstream.url, ...LONG, '--cold-dir-hook', hook];
-  const result = resultOf(await interrupt(argv, cache, 10));
+  const result = resultOf(await interruptAfter(argv, cache, 10));
   expect(result.totals.images).toBeGreaterThan(0);
   process.kill(Number(await readFile(pid, 'utf8')));
 });

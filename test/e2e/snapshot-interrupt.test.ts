@@ -1,8 +1,8 @@
-import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { randomStream } from '../../src/load/index.ts';
 import { startTestbed, type Testbed } from '../../src/testbed/index.ts';
+import { interruptedAnswer, runInterrupted } from '../support/interrupt.ts';
 import { readAnswer } from '../support/json-answer.ts';
 import { type Ended, runCli } from '../support/run-cli.ts';
 import { type Dockerd, startDockerd } from '../support/servers/dockerd.ts';
@@ -13,11 +13,6 @@ const describeReal = requireServers('dockerd');
 
 /** Draws the moments; another seed is another test. */
 const SEED = 5;
-/**
- * cli.md gives an interrupted program 5 s. After 4.5 s by its own clock it leaves without a result, which these
- * tests would not let pass; so this only has to catch one that hangs, also on a machine that is very busy.
- */
-const LIMIT_MS = 10_000;
 const REPOSITORY = 'team/snapshots';
 
 describeReal('snapshot, interrupted', () => {
@@ -45,30 +40,8 @@ describeReal('snapshot, interrupted', () => {
   });
   afterEach(() => registry.close());
 
-  /** Runs the program and interrupts it at a moment, or when it says something; one that does not end then is killed. */
   function interrupt(argv: readonly string[], moment: Promise<void> | RegExp): Promise<Ended> {
-    const act = (child: ChildProcess): void => {
-      child.kill('SIGINT');
-      const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
-      child.once('exit', () => clearTimeout(limit));
-    };
-    return runCli(['snapshot', ...argv, '--json'], {
-      env: { DOCKER_HOST: `unix://${docker.socket}` },
-      started(child) {
-        onTestFinished(() => void child.kill('SIGKILL'));
-        if (!(moment instanceof RegExp)) void moment.then(() => act(child));
-      },
-      ...(moment instanceof RegExp ? { when: [moment, act] } : {}),
-    });
-  }
-
-  /** The answer of a run that was interrupted and said so. */
-  // biome-ignore lint/suspicious/noExplicitAny: any command's answer
-  function answerOf(run: Ended): any {
-    expect(run, run.stderr).toMatchObject({ exitCode: 130, signal: null });
-    const answer = readAnswer(run.stdout);
-    expect(answer).toMatchObject({ ok: false, exitCode: 130, interrupted: true });
-    return answer;
+    return runInterrupted(['snapshot', ...argv], moment, { DOCKER_HOST: `unix://${docker.socket}` });
   }
 
   /** Sets a fault and resolves when a request has met it. */
@@ -105,7 +78,7 @@ describeReal('snapshot, interrupted', () => {
       registry.faults.add('PUT blobs delay=10m');
       const run = await interrupt(push(`at-${transport}-${after}`), sleep(after));
       // Before Node has loaded the program the signal itself ends it, which a shell calls 130, too.
-      if (run.signal === null) answerOf(run);
+      if (run.signal === null) interruptedAnswer(run);
       else expect([run.signal, run.stdout]).toEqual(['SIGINT', '']);
       await runsOn();
       expect(await tags()).toEqual([]);
@@ -113,7 +86,7 @@ describeReal('snapshot, interrupted', () => {
 
     test('while it commits, with variables to be emptied', async () => {
       const argv = push(`commit-${transport}`, '--scrub-env', 'TOKEN');
-      answerOf(await interrupt(argv, /committing/));
+      interruptedAnswer(await interrupt(argv, /committing/));
       await runsOn();
       expect((await images()).join()).not.toContain('unscrubbed');
       expect(await docker.run(['ps', '-a', '--format', '{{.Names}}'])).toBe('busy');
@@ -122,7 +95,7 @@ describeReal('snapshot, interrupted', () => {
 
     test('while the registry takes its time: the snapshot is kept, and its name there is not', async () => {
       const id = `slow-${transport}`;
-      const answer = answerOf(await interrupt(push(id), met('PATCH,PUT blobs delay=10m')));
+      const answer = interruptedAnswer(await interrupt(push(id), met('PATCH,PUT blobs delay=10m')));
       expect(answer.result.local.reference).toBe(`regops-snapshots:busy-${id}`);
       expect(answer.result.destinations).toMatchObject([{ status: 'failed' }]);
       expect(answer.error.hints.join()).toContain(`--from-image regops-snapshots:busy-${id}`);
@@ -139,7 +112,7 @@ describeReal('snapshot, interrupted', () => {
   test('direct push, while the engine exports', async () => {
     const argv = ['push', 'busy', '--snapshot-id', 'early', '--transport', 'direct'];
     const place = ['--registry-url', registry.url, '--repository', REPOSITORY];
-    const { result } = answerOf(await interrupt([...argv, ...place], /exporting/));
+    const { result } = interruptedAnswer(await interrupt([...argv, ...place], /exporting/));
     expect(result.destinations).toMatchObject([{ status: 'failed' }]);
     await runsOn();
     expect([await sessions(), await tags()]).toEqual([0, []]);
@@ -157,7 +130,7 @@ describeReal('snapshot, interrupted', () => {
       expect(pushed.exitCode, pushed.stderr).toBe(0);
       const before = await images();
       const pull = ['pull', `${host}/${REPOSITORY}:busy-there`, '--start', '--transport', transport];
-      answerOf(await interrupt([...pull, '--plain-http'], met(fault)));
+      interruptedAnswer(await interrupt([...pull, '--plain-http'], met(fault)));
       expect(await images()).toEqual(before);
       expect(await docker.run(['ps', '-a', '--format', '{{.Names}}'])).toBe('busy');
       // What is left of it in the engine is no hindrance.

@@ -1,22 +1,16 @@
-import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { randomStream } from '../../src/load/index.ts';
 import { parseFaults, type RequestLine, startTestbed, type Testbed } from '../../src/testbed/index.ts';
-import { readAnswer } from '../support/json-answer.ts';
-import { type Ended, runCli } from '../support/run-cli.ts';
+import { interruptedAnswer, runInterrupted } from '../support/interrupt.ts';
+import type { Ended } from '../support/run-cli.ts';
 import { call, pushImage } from '../support/testbed-client.ts';
 
 /** Draws the moments; another seed is another test. */
 const SEED = 3;
-/**
- * cli.md gives an interrupted program 5 s. After 4.5 s by its own clock it leaves without a result, which these
- * tests would not let pass; so this only has to catch one that hangs, also on a machine that is very busy.
- */
-const LIMIT_MS = 10_000;
 
 const WRITES = ['--yes-write', '--blob-size', '2KiB:3,200KiB:1', '--chunk-size', '32KiB'].concat(
   '--write-prefix',
@@ -79,31 +73,11 @@ function answered(nth: number, method?: string): Promise<void> {
   });
 }
 
-/** Runs the program and interrupts it at a moment, or when it says something; one that does not end then is killed. */
-async function interrupt(argv: readonly string[], moment: Promise<void> | RegExp): Promise<Ended> {
-  const act = (child: ChildProcess): void => {
-    child.kill('SIGINT');
-    const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
-    child.once('exit', () => clearTimeout(limit));
-  };
-  return runCli(['torture', ...argv, '--registry-url', registry.url, '--json'], {
-    // As on a machine where it has run before.
-    env: { XDG_CACHE_HOME: cache },
-    started(child) {
-      onTestFinished(() => void child.kill('SIGKILL'));
-      if (!(moment instanceof RegExp)) void moment.then(() => act(child));
-    },
-    ...(moment instanceof RegExp ? { when: [moment, act] } : {}),
+function interrupt(argv: readonly string[], moment: Promise<void> | RegExp): Promise<Ended> {
+  // The cache is as on a machine where it has run before.
+  return runInterrupted(['torture', ...argv, '--registry-url', registry.url], moment, {
+    XDG_CACHE_HOME: cache,
   });
-}
-
-/** The answer of a run that was interrupted and said so. */
-// biome-ignore lint/suspicious/noExplicitAny: any command's answer
-function answerOf(run: Ended): any {
-  expect(run, run.stderr).toMatchObject({ exitCode: 130, signal: null });
-  const answer = readAnswer(run.stdout);
-  expect(answer).toMatchObject({ ok: false, exitCode: 130, interrupted: true });
-  return answer;
 }
 
 describe.each(COMMANDS.map(([name, argv], at) => ({ name, argv, at })))(
@@ -119,20 +93,20 @@ describe.each(COMMANDS.map(([name, argv], at) => ({ name, argv, at })))(
       listeners.add(() => asked++);
       const run = await interrupt(long, sleep(ms));
       // Before Node has loaded the program the signal itself ends it, which a shell calls 130, too.
-      if (run.signal === null) answerOf(run);
+      if (run.signal === null) interruptedAnswer(run);
       else expect([run.signal, run.stdout, asked]).toEqual(['SIGINT', '', 0]);
       expect(await holdings()).toEqual(before);
     });
 
     const early = between(1, 9);
     test(`while it makes ready, at answer ${early}`, async () => {
-      answerOf(await interrupt(long, answered(early)));
+      interruptedAnswer(await interrupt(long, answered(early)));
       expect(await holdings()).toEqual(before);
     });
 
     const late = between(40, 150);
     test(`under load, at answer ${late}`, async () => {
-      const { result } = answerOf(await interrupt(long, answered(late)));
+      const { result } = interruptedAnswer(await interrupt(long, answered(late)));
       expect(result).toMatchObject({ interrupted: true });
       expect(await holdings()).toEqual(before);
     });
@@ -144,7 +118,7 @@ describe.each(COMMANDS.map(([name, argv], at) => ({ name, argv, at })))(
         for (const fault of parseFaults('delay=10m')) registry.faults.add(fault);
         await sleep(200);
       });
-      const { result } = answerOf(await interrupt(long, stuck));
+      const { result } = interruptedAnswer(await interrupt(long, stuck));
       expect(result).toMatchObject({ interrupted: true });
       const { cleanup } = result.stress ?? result;
       // What cannot be removed is told.
@@ -158,7 +132,7 @@ test.each(WRITERS)('torture %s, interrupted while it cleans up', async (_name, a
   // A warm-up is not counted: how much would have to be removed would hang on how fast the machine is.
   const counted = argv.filter((word, at) => word !== '--warmup' && argv[at - 1] !== '--warmup');
   const short = [...counted, '--duration', '1500ms', '-c', '2', '--count', '40'];
-  const { result } = answerOf(await interrupt(short, /Removing what was written/));
+  const { result } = interruptedAnswer(await interrupt(short, /Removing what was written/));
   expect((result.stress ?? result).cleanup).toMatchObject({ manifestsLeft: 0, complete: true });
   expect(await holdings()).toEqual(before);
 });

@@ -1,8 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { parseSynthetic, type RequestLine, startTestbed } from '../../src/testbed/index.ts';
+import { freePort } from '../support/free-port.ts';
 import { makeImage, makeIndex, treeOf, writeOciArchive } from '../support/image-archives.ts';
 import { type RunResult, runCommand } from '../support/run-command.ts';
 import { type DockerRegistry, startDockerRegistry } from '../support/servers/docker-registry.ts';
@@ -54,14 +54,6 @@ function bench(cache: string, upstream: readonly string[], argv: readonly string
 function resultOf(run: RunResult, exitCode = 0): any {
   expect(run.exitCode, run.stderr + run.stdout).toBe(exitCode);
   return run.json().result;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 describeReal('with images that were pushed to docker-registry', () => {

@@ -1,6 +1,7 @@
 import type { Archive, ArchiveImage } from '../../../src/archive/index.ts';
-import type { Log } from '../../../src/base/index.ts';
 import { digestOf } from '../../../src/oci/index.ts';
+
+export { recordingLog } from '../../support/recording-log.ts';
 
 /** An archive of which only the images and their names matter. */
 export function archiveOf(path: string, ...names: (readonly string[])[]): Archive {
@@ -25,18 +26,5 @@ export function archiveOf(path: string, ...names: (readonly string[])[]): Archiv
     images,
     blob: () => undefined,
     close: async () => {},
-  };
-}
-
-/** A log that keeps what it is told. */
-export function recordingLog(): Log & { readonly warnings: string[]; readonly traces: string[] } {
-  const warnings: string[] = [];
-  const traces: string[] = [];
-  return {
-    warnings,
-    traces,
-    warn: (message) => void warnings.push(message),
-    info() {},
-    trace: (message) => void traces.push(message),
   };
 }

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { onTestFinished } from 'vitest';
 import type { Credential } from '../../../src/auth/index.ts';
-import { type Log, type RegopsError, silentLog } from '../../../src/base/index.ts';
+import { type RegopsError, silentLog } from '../../../src/base/index.ts';
 import { buildManifest, type Digest, digestOf, type Manifest, MEDIA_TYPES } from '../../../src/oci/index.ts';
 import {
   bytesSource,
@@ -17,6 +17,8 @@ import {
 } from '../../../src/registry/index.ts';
 import { startTestbed, type Testbed, type TestbedOptions } from '../../../src/testbed/index.ts';
 import { testClock } from '../../support/http-clock.ts';
+
+export { recordingLog } from '../../support/recording-log.ts';
 
 export const MIB = 1024 * 1024;
 
@@ -51,19 +53,6 @@ export async function testbedClient(
   onTestFinished(() => testbed.close());
   const tls = testbed.caFile === undefined ? {} : { tls: { ca: [await readFile(testbed.caFile, 'utf8')] } };
   return { testbed, client: await clientOf(testbed.url, { ...tls, ...clientOptions }) };
-}
-
-/** What was logged. */
-export function recordingLog(): Log & { readonly warnings: string[]; readonly traces: string[] } {
-  const warnings: string[] = [];
-  const traces: string[] = [];
-  return {
-    warnings,
-    traces,
-    warn: (text) => void warnings.push(text),
-    info() {},
-    trace: (text) => void traces.push(text),
-  };
 }
 
 /** Collects what `onBytes` is told. */
