@@ -3,9 +3,9 @@
 // biome-ignore-all lint/style/useNodejsImportProtocol: 'node:' is unknown to Node before 12.20
 // biome-ignore-all lint/complexity/useOptionalChain: unknown to Node before 14
 import { spawn } from 'child_process';
-import { existsSync } from 'fs';
+import { existsSync, readFileSync } from 'fs';
 import nodeModule from 'module';
-import { homedir } from 'os';
+import os from 'os';
 import { dirname, isAbsolute, join } from 'path';
 import { fileURLToPath } from 'url';
 
@@ -62,11 +62,20 @@ function start() {
     process.exitCode = 78;
     return;
   }
+  if (['--version', '-V', 'version'].includes(process.argv[2])) {
+    tellVersion();
+    return;
+  }
   // A folder of the user's own: the default is shared by all users of the machine (/tmp).
   const cache = process.env.XDG_CACHE_HOME;
-  const base = cache && isAbsolute(cache) ? cache : join(process.env.HOME || homedir(), '.cache');
+  const base = cache && isAbsolute(cache) ? cache : join(process.env.HOME || os.homedir(), '.cache');
   if (nodeModule.enableCompileCache) {
     nodeModule.enableCompileCache(process.env.NODE_COMPILE_CACHE || join(base, 'regops', 'compile-cache'));
+  }
+  // Node compresses in its thread pool, of four unless told otherwise before it is first used; two more than
+  // cores, so that a file can be read while all cores compress.
+  if (!process.env.UV_THREADPOOL_SIZE) {
+    process.env.UV_THREADPOOL_SIZE = String(Math.max(4, os.availableParallelism() + 2));
   }
   // Before anything is loaded that looks at the environment for colours.
   if (process.argv.includes('--no-color')) {
@@ -74,4 +83,15 @@ function start() {
     delete process.env.FORCE_COLOR;
   }
   import('../dist/src/cli/main.js').then((program) => program.main({ root }));
+}
+
+/** What oclif would say, without loading it. */
+function tellVersion() {
+  const { name, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  process.stdout.on('error', (error) => {
+    if (error.code === 'EPIPE') return;
+    process.stderr.write(`error: cannot write to standard output: ${error.message}\n`);
+    process.exitCode = 73;
+  });
+  process.stdout.write(`${name}/${version} ${process.platform}-${process.arch} node-${process.version}\n`);
 }

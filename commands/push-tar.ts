@@ -1,11 +1,11 @@
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import {
-  destinationsOf,
-  openLayerCache,
-  openRegistries,
+  byteRateFlag,
   outputFlags,
+  parsedFlag,
   platformOrAllFlag,
+  pushTarCommand,
   REGISTRY_VARIABLES,
   RegopsCommand,
   registryFlags,
@@ -14,7 +14,12 @@ import {
   sizeFlag,
   tagFlag,
 } from '../src/cli/index.ts';
-import { pushTar, reportPushTar } from '../src/jobs/push-tar/index.ts';
+
+// Loaded when it is given: help must not pay for the job.
+const mapFlag = parsedFlag(
+  async (text) => (await import('../src/jobs/push-tar/index.ts')).parseRename(text),
+  'OLD=NEW',
+);
 
 export default class PushTar extends RegopsCommand {
   static override summary = 'push docker save and OCI archives to a registry, without Docker';
@@ -22,8 +27,12 @@ export default class PushTar extends RegopsCommand {
     `Archives are read where they lie: docker save (old layout, and docker 25's), oci-archive, OCI layout
 folders; plain, gzip or zstd; a file or - for standard input. Several images of one archive go in one call.
 Blobs go concurrently, each at most once to a registry; what is there already is not sent, other
-repositories get it by mount. Layers that are compressed already keep their digest, others are compressed
-while they are sent, and a small cache remembers the outcome for the next push.
+repositories get it by mount. Layers that are compressed already keep their digest; of what docker save
+wrote the others are compressed while they are sent, and a small cache remembers the outcome for the next
+push. Images that came with a manifest of their own keep every digest unless --compression is given.
+
+An upload that a crash or a broken network has cut off is gone on with by the next run. No tag is set
+before all below it is there.
 
 The answer is one REF@DIGEST line for every tag.`;
   static override strict = false;
@@ -53,13 +62,17 @@ The answer is one REF@DIGEST line for every tag.`;
       helpValue: 'NAME|@N',
       description: 'only this image of the archive; again for more',
     }),
+    map: mapFlag({
+      multiple: true,
+      multipleNonGreedy: true,
+      description: 'stored names below OLD go below NEW at --registry-url; again for more',
+    }),
     ...settable({
       platform: platformOrAllFlag({
         description: "one platform of an index, or 'all': the whole index or nothing",
       }),
       compression: Flags.option({ options: ['gzip', 'zstd', 'none'] as const })({
-        default: 'gzip',
-        description: 'for layers that are stored uncompressed',
+        description: 'for layers that are stored uncompressed [default: gzip, none for OCI layouts]',
       }),
       'compression-level': Flags.integer({
         min: 1,
@@ -79,19 +92,30 @@ The answer is one REF@DIGEST line for every tag.`;
       'chunk-size': sizeFlag({
         description: 'send blobs in chunks of this size (for proxies that limit requests)',
       }),
+      'limit-rate': byteRateFlag({ description: 'send no faster than this, all blobs together' }),
       cache: Flags.boolean({
         allowNo: true,
         default: true,
-        description: 'remember what layers become when they are compressed',
+        description: 'remember what layers become when they are compressed, and where they are',
       }),
+      resume: Flags.boolean({
+        allowNo: true,
+        default: true,
+        description: 'go on with uploads that an earlier run has left',
+      }),
+    }),
+    'digest-file': Flags.string({
+      helpValue: 'FILE',
+      description: 'write the digests of the pushed images to FILE, a line each',
     }),
     'dry-run': Flags.boolean({ description: 'ask the registry and plan, but send nothing' }),
     ...registryFlags,
-    ...outputFlags(['table', 'json']),
+    ...outputFlags(['table', 'json', 'ndjson']),
   };
   static override environment = [
     ...REGISTRY_VARIABLES,
-    ['XDG_CACHE_HOME', 'where regops/layers.json remembers what layers became (~/.cache)'],
+    ['XDG_CACHE_HOME', 'where regops/layers.jsonl remembers what layers became (~/.cache)'],
+    ['XDG_STATE_HOME', 'where regops/uploads notes uploads under way (~/.local/state)'],
   ] as const;
   static override examples = [
     {
@@ -99,9 +123,20 @@ The answer is one REF@DIGEST line for every tag.`;
       command: '<%= config.bin %> <%= command.id %> images.tar --registry-url https://registry.example.com',
     },
     {
+      description: 'the same, below other names, with a line of JSON for everything that happens',
+      command:
+        "<%= config.bin %> <%= command.id %> images.tar --registry-url registry.example.com --map 'team/old=shop' --map docker.io/library=mirror --format ndjson",
+    },
+    {
       description: 'push one image under a name of your own',
       command:
         '<%= config.bin %> <%= command.id %> app.tar --image @0 --to registry.example.com/team/app:1.0',
+    },
+    {
+      description:
+        'over a thin line, through a proxy that takes no large requests; again after a crash, it goes on',
+      command:
+        '<%= config.bin %> <%= command.id %> app.tar --to registry.example.com/team/app:1.0 --limit-rate 10MiB/s --chunk-size 32MiB --digest-file app.digest',
     },
     {
       description: 'straight from docker, in a CI step',
@@ -111,28 +146,6 @@ The answer is one REF@DIGEST line for every tag.`;
   ];
 
   async run(): Promise<void> {
-    await this.work(PushTar, async ({ flags, argv, context }) => {
-      const registries = await openRegistries(flags, context);
-      const { result, error } = await pushTar(
-        {
-          archives: argv,
-          destinations: await destinationsOf(flags, registries),
-          images: flags.image ?? [],
-          platform: flags.platform,
-          compression: flags.compression,
-          compressionLevel: flags['compression-level'],
-          preserveDigests: flags['preserve-digests'],
-          concurrency: flags.concurrency,
-          chunkSize: flags['chunk-size'],
-          dryRun: flags['dry-run'],
-        },
-        {
-          ...context,
-          registry: (domain) => registries.client(domain),
-          layerCache: await openLayerCache(flags.cache, context),
-        },
-      );
-      return { result, report: reportPushTar(result), ...(error ? { error } : {}) };
-    });
+    await this.work(PushTar, ({ flags, argv, context }) => pushTarCommand(argv, flags, context));
   }
 }

@@ -5,6 +5,7 @@ import {
   REGISTRY_VARIABLES,
   RegopsCommand,
   registryFlags,
+  repositoryFlag,
   serveTestbed,
   settable,
 } from '../src/cli/index.ts';
@@ -27,12 +28,17 @@ network), as package-test run does, and passes where there is no engine. The end
 NAME-fails-install, -fails-tests, -fails-script, -fails-uninstall, -fails-start, -fails-provision, -dies,
 -returns-nothing, -revoked, -skipped, -unrecorded, -stays-pending, -hangs, -forgotten; GET /docs tells what each does.
 
+With --persona it has the quirks that a registry is known for: chunks that are too small, mounts that do not work,
+absent referrers, odd lists and Locations; all of them are in src/testbed/personas/table.ts.
+
 With --faults it misbehaves, always the same way for a --seed. A fault says which requests and what goes wrong,
 in any order: methods, endpoints (base catalog tags manifests blobs uploads referrers token api), a /path with
 wildcards, repository= reference= nth= every= first= probability= share= after= for=; then one or more of
 delay=50ms..2s delay=p50=10ms,p99=1s stall status=500 body= retry-after=2 handled reset=before|after|head|mid
-truncate=50% shorten=50% corrupt=3 length=+10 digest=wrong|missing rate=64KiB/s stale=5s|3changes forget[=TAG]
-missing lost[=TAG] ghost[=NAME] drift=manifests+1,tags-1 degraded unhealthy session=10m. Faults stand between
+hang=before|after|head|mid expired location=missing|malformed|wrong|foreign|URL redirect=foreign|loop|URL
+dead[=64KiB] endless[=1GiB] truncate=50% shorten=50% corrupt=3 length=+10 digest=wrong|missing rate=64KiB/s
+stale=5s|3changes forget[=TAG] missing lost[=TAG] torn undone[=5s] siblings[=N] sweep=uploads|blobs
+ghost[=NAME] drift=manifests+1,tags-1 degraded unhealthy session=10m. Faults stand between
 semicolons, or in a JSON file (they hit the scheduler's paths too: POST /tasks/schedule status=503): [{"match": {"kind": "manifests", "nth": 3}, "effect": {"status": 500}}].`;
   static override flags = {
     ...settable({
@@ -60,6 +66,22 @@ semicolons, or in a JSON file (they hit the scheduler's paths too: POST /tasks/s
       helpValue: 'IMAGES',
       description: 'hold these images, made as they are asked for',
       exclusive: ['dir', 'upstream'],
+    }),
+    persona: Flags.option({
+      options: [
+        ...(['hub', 'ecr', 'artifact-registry', 'ghcr', 'quay', 'harbor', 'acr', 'gitlab'] as const),
+        ...(['artifactory', 'nexus', 'zot', 'distribution-2.8', 'distribution-3'] as const),
+      ],
+    })({
+      helpValue: 'NAME',
+      description: 'have the quirks of this registry',
+      exclusive: ['synthetic'],
+    }),
+    repository: repositoryFlag({
+      multiple: true,
+      multipleNonGreedy: true,
+      description: 'exists from the start, where --persona makes none on a push (ecr); again for more',
+      dependsOn: ['persona'],
     }),
     faults: Flags.string({
       helpValue: 'FILE|SPEC',
@@ -115,6 +137,10 @@ semicolons, or in a JSON file (they hit the scheduler's paths too: POST /tasks/s
       description:
         'a tenth of the manifest reads fail, the third blob upload breaks off, and it says it is not well',
       command: `<%= config.bin %> <%= command.id %> --seed 7 --faults 'GET manifests status=500 probability=0.1; PUT blobs nth=3 reset=mid; /api/registry/health degraded'`,
+    },
+    {
+      description: 'a registry with the quirks of Amazon ECR, whose repositories are made beforehand',
+      command: '<%= config.bin %> <%= command.id %> --persona ecr --repository team/app --auth ci:secret',
     },
     {
       description: 'a scheduler of package tests that is over-loaded for a while',

@@ -17,7 +17,12 @@ export default defineConfig({
       project('commands'),
       project('contract', { testTimeout: 60_000 }),
       project('e2e', { testTimeout: 60_000 }),
-      project('real', { testTimeout: 120_000, hookTimeout: 180_000, fileParallelism: false }),
+      project('real', {
+        testTimeout: 120_000,
+        hookTimeout: 180_000,
+        fileParallelism: false,
+        globalSetup: 'test/support/servers/shared-folder.ts',
+      }),
     ],
   },
 });

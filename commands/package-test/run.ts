@@ -18,12 +18,14 @@ container of its own, and nothing is put into it but your files and scripts:
   install_package          with the version asked for; where it came from is noted
   package_integrity_tests  the version, every file and link, the libraries of ELF files, run paths, dpkg -V or rpm -V
                            (changed configuration files are warnings)
-  third_party              your scripts: their exit code, or TAP when they write it
+  third_party              your scripts, and tests of git repositories: their exit code, or TAP when they write it
   uninstall_package        purged; files left behind are a failure
 
 A stage that fails ends with exit 1 and its evidence; what is not the package's fault (a repository that cannot be read,
 an engine that fails) with 69. Services are not started. A repository with a file: URL is a folder of this machine.
-Scripts find REGOPS_PACKAGE, REGOPS_PACKAGE_VERSION and REGOPS_DISTRIBUTION in their environment.`;
+Scripts find REGOPS_PACKAGE, REGOPS_PACKAGE_VERSION and REGOPS_DISTRIBUTION in their environment, and --test-env.
+--test-repo is ALTS' third-party tests: the .sh and .bats files of a directory, run in it with all of the repository
+around them. The git program fetches one commit by https, http, ssh or git, and asks nobody for a password.`;
   static override strict = false;
   static override args = {
     package: Args.string({
@@ -47,6 +49,11 @@ Scripts find REGOPS_PACKAGE, REGOPS_PACKAGE_VERSION and REGOPS_DISTRIBUTION in t
       description: 'a package that was just built, with a test; the container stays when something fails',
       command:
         '<%= config.bin %> <%= command.id %> --file ./foo-2.0-1.el9.x86_64.rpm --dist almalinux:9 --script test.bats --keep on-failure',
+    },
+    {
+      description: 'with the tests that its packagers keep, as a scheduler would run them',
+      command:
+        '<%= config.bin %> <%= command.id %> foo --dist almalinux:9 --test-repo https://git.example.com/tests.git#foo@main --test-env MODE=full',
     },
   ];
 

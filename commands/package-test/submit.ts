@@ -18,10 +18,15 @@ Architectures, distributions and repositories are checked before anything is sen
 that is told apart from a wrong URL.
 
 A matrix is a YAML or JSON document: a block, a list of blocks, or such a list under 'tests'. A block has packages,
-distributions, architectures, repositories, testRepositories, runner, module and channel; what it leaves out is taken
-from the flags. A CSV file has these (or package, version, distribution, architecture, repository …) in its first line
-and a block on every other; several values in a field stand between semicolons. A repository is NAME=URL for rpm, and
-for deb an apt line: NAME=deb URL SUITE COMPONENT. Both 'url' and 'baseurl' are sent, as ALTS' documents and code differ.`;
+distributions, architectures, repositories, testRepositories, testEnvironment, runner, module, channel and callback;
+what it leaves out is taken from the flags. A CSV file has these (or package, version, distribution, architecture,
+repository …) in its first line and a block on every other; several values in a field stand between semicolons.
+A repository is NAME=URL for rpm, and for deb an apt line: NAME=deb URL SUITE COMPONENT. Both 'url' and 'baseurl' are
+sent, as ALTS' documents and code differ.
+
+--test-repo and --test-env are for ALTS of September 2023 and later. It runs the .sh, .bats and .yml files of the
+directory, and passes over repositories whose URL does not end in .git. --callback is a path at its build system
+(callback_href) or, for ALTS before September 2021, a URL (callback_url).`;
   static override strict = false;
   static override args = {
     package: Args.string({

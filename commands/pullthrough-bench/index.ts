@@ -11,7 +11,7 @@ export default class PullthroughBench extends RegopsCommand {
   static override description =
     `Lists the images of an upstream registry, gives each pattern a puller, and pulls through the cache: every --iteration-seconds one puller more, then one less, so that N patterns take 2N-1 steps. A pull is what containerd does: manifest, config and layers, every digest verified, nothing written to disk. The plan is shown before it starts. --scenario cold-vs-warm pulls each image twice, herd sends many clients for one image at once. With --upstream synthetic:SPEC the images are made up here, so that a cache that cannot prune meets images it has never seen, and the report says how often each blob was fetched from the upstream. A failed pull, wrong content or a missed threshold is exit 1.
 
-The user name, password and token of the registry flags are for the upstream; the cache has --pullthrough-username and --pullthrough-password. Without any arguments this help is shown.`;
+The user name, password and token of the registry flags are for the upstream; the cache has --pullthrough-username and --pullthrough-password; where both are one registry, either is for both. Without any arguments this help is shown.`;
   static override flags = pullthroughFlags;
   static override environment = REGISTRY_VARIABLES;
   static override examples = [

@@ -12,13 +12,13 @@ export default class SnapshotPush extends RegopsCommand {
   static override description =
     `Everything is checked first: the container, the names, the credentials, the right to push, and whether the
 engine may talk to the registry. Then the container is committed (paused for that moment) to
-regops-snapshots:CONTAINER-ID, with labels that say where it came from, when it expires and how it was run; the
-image is pushed, and the registry is asked by tag for the digest. What a commit loses (mounts, and without
+regops-snapshots:CONTAINER-ID (its name, and the snapshot's ID), with labels that say where it came from, when it
+expires and how it was run; the image is pushed, and the registry is asked by tag for the digest. What a commit loses (mounts, and without
 pull --start ports and limits) and what it bakes in (variables that look like secrets) is warned of.
 
 When a push fails the snapshot stays in the engine, and the error says how to push it later. Without a registry it
 stays there anyway. With --transport direct regops pushes it itself: with its own TLS settings, to several registries
-in one pass, and nothing that a registry has already is sent.
+in one pass, and nothing that a registry has already is sent. The engine exports the whole image for that, every time.
 
 The answer is one REF@DIGEST line for every registry.`;
   static override args = {

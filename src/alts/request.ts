@@ -1,4 +1,4 @@
-import { escapeText, RegopsError } from '../base/index.ts';
+import { escapeText, RegopsError, redactUrl } from '../base/index.ts';
 import { ARCHITECTURES, CHANNELS, DISTRIBUTIONS, familyOf, OWN_NAMES, RUNNERS } from './choices.ts';
 import { checkRepository, type Repository, shownRepository } from './repository.ts';
 
@@ -13,7 +13,7 @@ export interface TaskRequest {
   readonly module?: Module;
   readonly channel?: string;
   readonly testRepositories?: readonly TestRepository[];
-  /** Environment of the tests. ALTS reads it since September 2023. */
+  /** Variables of the third-party tests. ALTS reads them since September 2023. */
   readonly testEnvironment?: Readonly<Record<string, string>>;
   /** Where the worker reports to when it is done: a path at the build system, or (until September 2021) a URL. */
   readonly callback?: string;
@@ -58,7 +58,14 @@ const DIRECTORY = /^(?!\/)(?!.*(?:^|\/)\.\.(?:\/|$))[a-z0-9._/+-]{1,500}$/i;
 const GIT_REF = /^(?!.*\.\.)[a-z0-9_][a-z0-9._/+-]{0,199}$/i;
 const TEST_FILE = DIRECTORY;
 const ENVIRONMENT_NAME = /^[a-z_][a-z0-9_]{0,199}$/i;
+/** No line break: ALTS hands them over as a list of lines. */
+const ENVIRONMENT_VALUE = /^[^\0\r\n]{0,4000}$/;
+/** What a shell and Python's `split('=')` leave alone. */
+const PLAIN_VALUE = /^[\w.,:/@%+-]*$/;
+/** No dash: ssh would take it for an option. */
+const AUTHORITY = /^(?:[a-z0-9_][^@/]*@)?[a-z0-9_[][^@/]*$/i;
 const MAX_REPOSITORIES = 100;
+const MAX_VARIABLES = 100;
 
 /** `debian:12`, `almalinux:10-kitten`. Throws USAGE. */
 export function parseDistribution(text: string): Distribution {
@@ -86,6 +93,15 @@ export function parseModule(text: string): Module {
 export function parseTestRepository(text: string): TestRepository {
   const [, url = '', directory = '', ref] = /^([^#]*)#([^@]*)(?:@(.*))?$/s.exec(text) ?? [];
   return checkTestRepository({ url, directory, ...(ref === undefined ? {} : { ref }) });
+}
+
+/** `NAME=VALUE`, a variable for third-party tests. Throws USAGE, which never quotes the value. */
+export function parseTestVariable(text: string): readonly [name: string, value: string] {
+  const at = text.indexOf('=');
+  const [name, value] = at === -1 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
+  if (at === -1) throw usage('test variable', name, 'Write NAME=VALUE.');
+  checkTestEnvironment({ [name]: value });
+  return [name, value];
 }
 
 /**
@@ -121,9 +137,7 @@ export function checkRequest(
   const family = familyOf(distribution.name);
   for (const repository of repositories) checkRepository(repository, family);
   for (const repository of testRepositories) checkTestRepository(repository);
-  for (const [name, value] of Object.entries(request.testEnvironment ?? {})) {
-    if (!ENVIRONMENT_NAME.test(name) || value.includes('\0')) throw usage('test environment', name);
-  }
+  checkTestEnvironment(request.testEnvironment ?? {});
   if (request.callback !== undefined && !/^(?:https?:\/\/|\/)[!-~]{0,2000}$/.test(request.callback)) {
     throw usage('callback', request.callback, 'Write a path that begins with / or an http(s) URL.');
   }
@@ -131,7 +145,9 @@ export function checkRequest(
 }
 
 /** What in a valid request is probably not meant so. Each is one line. */
-export function requestWarnings({ distribution, architecture, repositories = [] }: TaskRequest): string[] {
+export function requestWarnings(request: TaskRequest): string[] {
+  const { distribution, architecture, repositories = [] } = request;
+  const { testRepositories = [], testEnvironment = {} } = request;
   const family = familyOf(distribution.name.toLowerCase());
   const own = family && OWN_NAMES[family][architecture];
   return [
@@ -143,6 +159,20 @@ export function requestWarnings({ distribution, architecture, repositories = [] 
         (repository) =>
           `the name of the repository ${shownRepository(repository)} holds '-br': ALTS sends its build system's token there`,
       ),
+    // Others are "an unknown repository format" to its worker, which says so in a debug line alone.
+    ...testRepositories
+      .filter(({ url }) => !url.endsWith('.git') && !url.includes('gerrit'))
+      .map(
+        ({ url }) =>
+          `ALTS passes over the test repository ${redactUrl(url)}, whose URL does not end in .git: its tests are not run`,
+      ),
+    ...(testRepositories.length === 0 && Object.keys(testEnvironment).length > 0
+      ? ['the test variables are for third-party tests, and there are none']
+      : []),
+    // In virtual machines they stand before the command in a shell's line.
+    ...Object.entries(testEnvironment)
+      .filter(([, value]) => !PLAIN_VALUE.test(value))
+      .map(([name]) => `the value of ${name} has characters that ALTS hands to a shell without quotes`),
   ];
 }
 
@@ -173,7 +203,7 @@ export interface SchedulePayload {
       readonly git_ref?: string;
       readonly tests_to_run?: readonly string[];
     }[];
-    readonly test_env?: Readonly<Record<string, string>>;
+    readonly test_env?: { readonly extra_env_vars: readonly string[] };
   };
 }
 
@@ -206,7 +236,15 @@ export function toPayload(request: TaskRequest): SchedulePayload {
               ...(ref === undefined ? {} : { git_ref: ref }),
               ...(tests ? { tests_to_run: tests } : {}),
             })),
-            ...(testEnvironment ? { test_env: testEnvironment } : {}),
+            ...(testEnvironment
+              ? {
+                  test_env: {
+                    extra_env_vars: Object.entries(testEnvironment).map(
+                      ([name, value]) => `${name}=${value}`,
+                    ),
+                  },
+                }
+              : {}),
           },
         }
       : {}),
@@ -252,6 +290,21 @@ function checkModule(module: Module): Module {
   return module;
 }
 
+function checkTestEnvironment(variables: Readonly<Record<string, string>>): void {
+  const entries = Object.entries(variables);
+  if (entries.length > MAX_VARIABLES) {
+    throw new RegopsError('USAGE', `more than ${MAX_VARIABLES} test variables`);
+  }
+  for (const [name, value] of entries) {
+    if (!ENVIRONMENT_NAME.test(name)) {
+      throw usage('test variable', name, 'Write NAME=VALUE; a name has letters, digits and underscores.');
+    }
+    if (!ENVIRONMENT_VALUE.test(value)) {
+      throw usage('value of the test variable', name, 'A value is one line of at most 4000 characters.');
+    }
+  }
+}
+
 function checkTestRepository(repository: TestRepository): TestRepository {
   const { url, directory, ref, tests = [] } = repository;
   const hint = 'Write URL#DIR or URL#DIR@REF, as in https://git.example.com/tests.git#curl@main.';
@@ -259,7 +312,7 @@ function checkTestRepository(repository: TestRepository): TestRepository {
   const usable =
     parsed !== null &&
     ['https:', 'http:', 'ssh:', 'git:'].includes(parsed.protocol) &&
-    parsed.hostname !== '' &&
+    AUTHORITY.test(url.replace(/^[a-z]+:\/\//i, '').replace(/[/?].*$/, '')) &&
     /^[!-~]{1,2000}$/.test(url);
   if (!usable) throw new RegopsError('USAGE', 'invalid URL of a test repository', { hints: [hint] });
   if (!DIRECTORY.test(directory)) throw usage('directory of a test repository', directory, hint);

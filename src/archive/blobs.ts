@@ -11,6 +11,7 @@ import {
   type Manifest,
   parseManifest,
 } from '../oci/index.ts';
+import { invalidArchive } from './failures.ts';
 import type { Archive, BlobSource, LayerSource } from './model.ts';
 import type { ArchiveFiles } from './stored-file.ts';
 
@@ -67,11 +68,29 @@ export async function readSource(blob: BlobSource, limit: number, what: string):
   return bytes;
 }
 
-/** The manifest or index of a descriptor. Throws as {@link readBlob} does, and MANIFEST_INVALID. */
+/** What all manifests of an archive may cost: far more than any real one has. */
+const MANIFEST_BUDGET_BYTES = 256 * 1024 ** 2;
+/** What reading one costs beside its bytes. */
+const MANIFEST_COST_BYTES = 16 * 1024;
+
+/** What the manifests read from an archive have cost so far. */
+const spentOnManifests = new WeakMap<object, number>();
+
+/**
+ * The manifest or index of a descriptor. Throws as {@link readBlob} does, and MANIFEST_INVALID.
+ *
+ * Indexes inside indexes make a tree out of a few blobs, each of which may name the next ten thousand times: an
+ * archive whose manifests cost too much in all is ARCHIVE_INVALID.
+ */
 export async function readManifest(
   archive: Pick<Archive, 'path' | 'blob'>,
   descriptor: Pick<Descriptor, 'digest' | 'size' | 'mediaType'>,
 ): Promise<Manifest> {
+  const spent = (spentOnManifests.get(archive) ?? 0) + MANIFEST_COST_BYTES + descriptor.size;
+  if (spent > MANIFEST_BUDGET_BYTES) {
+    throw invalidArchive(archive.path, 'its indexes name more manifests than can be looked through');
+  }
+  spentOnManifests.set(archive, spent);
   const bytes = await readBlob(archive, descriptor, LIMITS.manifestBytes);
   return parseManifest(bytes, {
     contentType: descriptor.mediaType,

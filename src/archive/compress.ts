@@ -1,10 +1,12 @@
-import { versions } from 'node:process';
-import { Readable } from 'node:stream';
+import { once } from 'node:events';
+import { PassThrough, Readable } from 'node:stream';
 import { RegopsError } from '../base/index.ts';
 import { type Digest, Digester, digestMismatch, digestParts, type LayerCompression } from '../oci/index.ts';
-import { type Chunks, decompress, EXPANSION_LIMIT, type ExpansionLimit, through } from './compression.ts';
+import { allocateChunk, releaseChunk } from './chunk-memory.ts';
+import { type Chunks, decompress, EXPANSION_LIMIT, type ExpansionLimit } from './compression.ts';
 import { type CacheKey, packedKey, storedKey } from './layer-cache.ts';
 import type { LayerSource } from './model.ts';
+import { type Compressor, type Packer, parallelPacker } from './packer.ts';
 import { CHUNK_BYTES } from './random-access-file.ts';
 
 /** What a blob is known by. */
@@ -14,27 +16,12 @@ export interface BlobFacts {
   readonly size: number;
 }
 
-/** A packing that compresses. */
-export type Compressor = Exclude<LayerCompression, 'none'>;
-
 /**
  * Levels that are meant when nobody says: on image layers gzip 6 takes twice as long as gzip 1 for a
  * tenth fewer bytes, and a push waits for it.
  */
 export const DEFAULT_LEVELS: Readonly<Record<Compressor, number>> = { gzip: 1, zstd: 3 };
 const HIGHEST_LEVELS: Readonly<Record<Compressor, number>> = { gzip: 9, zstd: 22 };
-
-/**
- * Turns plain bytes into packed ones: the place where another way of packing (parallel blocks in worker
- * threads) is put in. The same plain bytes must always give the same packed bytes, however they are cut
- * into chunks.
- */
-export interface Packer {
-  /** Changes whenever the packed bytes might. */
-  readonly version: string;
-  /** @param plainBytes how many bytes will come */
-  pack(plain: Chunks, compression: Compressor, level: number, plainBytes: number): Chunks;
-}
 
 export interface PackOptions {
   readonly compression: LayerCompression;
@@ -54,9 +41,8 @@ export interface PackedLayer {
   /** Digest and size of what `open` gives: known at once for plain layers, else when a stream of it has ended. */
   readonly facts: BlobFacts | undefined;
   /**
-   * The packed bytes. Where they are made from plain ones, the stream fails with DIGEST_MISMATCH before
-   * its end unless those have the layer's diffID. Stored packed bytes pass as they are (see
-   * {@link verifyLayer}).
+   * The packed bytes. The stream fails with DIGEST_MISMATCH before its end unless the plain ones have the layer's
+   * diffID: those it is made from, or those that the stored packed bytes unpack to, which happens while they pass.
    */
   open(): Readable;
 }
@@ -68,14 +54,16 @@ export interface PackedLayer {
 export function packLayer(source: LayerSource, options: PackOptions): PackedLayer {
   const { diffId, size } = source;
   if (source.compression !== 'none') {
-    const cacheKey = source.identity === undefined ? {} : { cacheKey: storedKey(source.identity) };
-    return measuredLayer({ compression: source.compression, size, ...cacheKey }, () => source.open());
+    const cacheKey = source.identity === undefined ? {} : { cacheKey: storedKey(source.identity, diffId) };
+    return measuredLayer({ compression: source.compression, size, ...cacheKey }, () =>
+      verifiedBeside(source),
+    );
   }
   const plain = (): Chunks => verified(() => source.open(), diffId);
   if (options.compression === 'none') {
     return { compression: 'none', size, facts: { digest: diffId, size }, open: () => streamOf(plain()) };
   }
-  const { compression, packer = zlibPacker } = options;
+  const { compression, packer = parallelPacker } = options;
   const level = checkedLevel(compression, options.level ?? DEFAULT_LEVELS[compression]);
   const cacheKey = packedKey({ diffId, compression, level, packer: packer.version });
   return measuredLayer({ compression, cacheKey }, () => packer.pack(plain(), compression, level, size));
@@ -111,7 +99,10 @@ function streamOf(chunks: Chunks): Readable {
 /** Digest and size of the stored bytes, by reading them. Throws IO_FAILED, ARCHIVE_INVALID. */
 export async function storedDigest(source: Pick<LayerSource, 'open'>): Promise<BlobFacts> {
   const digester = new Digester();
-  for await (const chunk of source.open() as Chunks) digester.update(chunk);
+  for await (const chunk of source.open() as Chunks) {
+    digester.update(chunk);
+    releaseChunk(chunk);
+  }
   return { size: digester.size, digest: digester.digest() };
 }
 
@@ -127,7 +118,10 @@ export async function verifyLayer(
   const { diffId, compression } = source;
   const plain = (): Chunks => decompress(source.open(), compression, layerName(diffId), limit);
   let bytes = 0;
-  for await (const chunk of verified(plain, diffId)) bytes += chunk.length;
+  for await (const chunk of verified(plain, diffId)) {
+    bytes += chunk.length;
+    releaseChunk(chunk);
+  }
   return bytes;
 }
 
@@ -142,6 +136,37 @@ async function* verified(open: () => Chunks, diffId: Digest): AsyncGenerator<Buf
   if (actual !== diffId) throw digestMismatch(layerName(diffId), diffId, actual);
 }
 
+/**
+ * The stored bytes as they are, held back at the end until a copy of them, unpacked meanwhile, has turned out to
+ * be the layer. Throws as {@link verifyLayer} does.
+ */
+async function* verifiedBeside(source: LayerSource): AsyncGenerator<Buffer> {
+  const copies = new PassThrough({ highWaterMark: CHUNK_BYTES });
+  const verifying = verifyLayer({ ...source, open: () => copies });
+  // Both are told below, when it matters.
+  verifying.catch(() => {});
+  copies.on('error', () => {});
+  try {
+    for await (const chunk of source.open() as Chunks) {
+      // Verifying uses its chunks up, and ends early where something follows the packed bytes.
+      if (!copies.destroyed && !copies.write(copyOf(chunk))) {
+        await Promise.race([once(copies, 'drain'), verifying]);
+      }
+      yield chunk;
+    }
+    copies.end();
+    await verifying;
+  } finally {
+    copies.destroy();
+  }
+}
+
+function copyOf(chunk: Buffer): Buffer {
+  const copy = allocateChunk(chunk.length);
+  chunk.copy(copy);
+  return copy;
+}
+
 function layerName(diffId: Digest): string {
   return `layer ${diffId}`;
 }
@@ -152,31 +177,3 @@ function checkedLevel(compression: Compressor, level: number): number {
     hints: [`Choose a level from 1 to ${HIGHEST_LEVELS[compression]}.`],
   });
 }
-
-/** Packs in one piece with Node's own zlib and zstd, in the thread pool: the same bytes for the same Node. */
-export const zlibPacker: Packer = {
-  version: `zlib-${versions.zlib}-mem9-zstd-${versions['zstd']}`,
-  async *pack(plain, compression, level, plainBytes) {
-    const zlib = await import('node:zlib');
-    if (compression === 'zstd') {
-      const params = { [zlib.constants.ZSTD_c_compressionLevel]: level };
-      yield* through(
-        plain,
-        zlib.createZstdCompress({ params, pledgedSrcSize: plainBytes, chunkSize: CHUNK_BYTES }),
-      );
-      return;
-    }
-    let header = true;
-    for await (const chunk of through(
-      plain,
-      zlib.createGzip({ level, memLevel: 9, chunkSize: CHUNK_BYTES }),
-    )) {
-      // RFC 1952: the tenth byte names the operating system. 255 is "unknown", the same everywhere.
-      if (header) chunk[GZIP_OS_OFFSET] = 255;
-      header = false;
-      yield chunk;
-    }
-  },
-};
-
-const GZIP_OS_OFFSET = 9;

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { isRegopsError, messageOf, RegopsError, systemCode } from '../base/index.ts';
 import type { LayerCompression } from '../oci/index.ts';
+import { releasing } from './chunk-memory.ts';
 import { invalidArchive } from './failures.ts';
 import { CHUNK_BYTES } from './random-access-file.ts';
 import { isZstdMagic, ZstdFrameScanner } from './zstd-frames.ts';
@@ -46,13 +47,26 @@ export interface ExpansionLimit {
   readonly freeBytes: number;
   /** Beyond, plain bytes per packed byte. */
   readonly ratio: number;
+  /** A higher ratio that is believed up to so many plain bytes. */
+  readonly steep?: { readonly bytes: number; readonly ratio: number };
 }
 
 /**
- * Real images rarely pass 100:1 over all, but a layer of zeros reaches gzip's 1000:1; so only what would
- * also fill a disk is taken for a decompression bomb.
+ * Real images rarely pass 100:1 over all, but a large file of zeros in a layer comes near gzip's 1030:1 and passes
+ * zstd's 10000:1. So any image of a gigabyte is believed, and up to what a disk still takes also one that is
+ * mostly zeros; zeros alone are taken for a decompression bomb.
  */
-export const EXPANSION_LIMIT: ExpansionLimit = { freeBytes: 8 * 1024 ** 3, ratio: 200 };
+export const EXPANSION_LIMIT: ExpansionLimit = {
+  freeBytes: 1024 ** 3,
+  ratio: 200,
+  steep: { bytes: 8 * 1024 ** 3, ratio: 700 },
+};
+
+/** What so many packed bytes may become at most. */
+function mostPlainBytes(packedBytes: number, { freeBytes, ratio, steep }: ExpansionLimit): number {
+  const steepBytes = steep ? Math.min(packedBytes * steep.ratio, steep.bytes) : 0;
+  return Math.max(freeBytes, packedBytes * ratio, steepBytes);
+}
 
 /**
  * The plain bytes of packed ones. gzip members and zstd frames that follow each other are read as one.
@@ -81,7 +95,7 @@ export async function* decompress(
   try {
     for await (const chunk of compression === 'gzip' ? gunzip(counted()) : unzstd(counted())) {
       plainBytes += chunk.length;
-      if (plainBytes > limit.freeBytes && plainBytes > packedBytes * limit.ratio) {
+      if (plainBytes > mostPlainBytes(packedBytes, limit)) {
         throw invalidArchive(
           what,
           `${packedBytes} compressed bytes grew to more than ${plainBytes}; it looks like a decompression bomb`,
@@ -97,7 +111,7 @@ export async function* decompress(
 
 async function* gunzip(chunks: Chunks): AsyncGenerator<Buffer> {
   const { createGunzip } = await import('node:zlib');
-  yield* through(chunks, createGunzip({ chunkSize: CHUNK_BYTES }));
+  yield* through(releasing(chunks), createGunzip({ chunkSize: CHUNK_BYTES }));
 }
 
 async function* unzstd(chunks: Chunks): AsyncGenerator<Buffer> {

@@ -10,4 +10,6 @@ export { EXPANSION_LIMIT, type ExpansionLimit } from './compression.ts';
 export * from './layer-cache.ts';
 export * from './model.ts';
 export { type OpenOptions, openArchive, STDIN_NAME } from './open.ts';
+export { type Compressor, type Packer, parallelPacker } from './packer.ts';
+export { type PassingFile, passingFiles } from './passing-tar.ts';
 export { type TarFile, tarStream } from './tar-stream.ts';

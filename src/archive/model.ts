@@ -21,7 +21,7 @@ export interface LayerSource {
    * remember them by. Absent when they lie in a temporary file.
    */
   readonly identity?: string;
-  /** The stored bytes. */
+  /** The stored bytes. Packing and verifying a layer uses its chunks up: nobody else may keep one of them. */
   open(): Readable;
 }
 

@@ -62,16 +62,29 @@ interface OpenedFiles {
 async function openFiles(path: string, options: OpenOptions): Promise<OpenedFiles> {
   if (path === '-') {
     if (!options.stdin) throw new RegopsError('USAGE', 'there is no standard input to read an archive from');
-    return openStream(options.stdin, options.stdinName ?? STDIN_NAME, options);
+    const name = options.stdinName ?? STDIN_NAME;
+    const file = await fileBehind(options.stdin, name);
+    return file ? openFile(file, name, options) : spool(options.stdin, name, options);
   }
   const found = await stat(path).catch((error: unknown) => {
     throw readFailure(path, error);
   });
   if (found.isDirectory()) return { files: await LayoutFolder.open(path), compression: 'none' };
   // A named pipe, or /dev/fd/63 of a shell's <( … ).
-  if (!found.isFile()) return openStream(createReadStream(path), path, options);
+  if (!found.isFile()) return spool(createReadStream(path), path, options);
 
-  const file = await RandomAccessFile.open(path);
+  return openFile(await RandomAccessFile.open(path), path, options);
+}
+
+/** The file that a shell has put in standard input's place (`< file.tar`): it can be read where it lies. */
+async function fileBehind(stdin: Readable, name: string): Promise<RandomAccessFile | undefined> {
+  if ((stdin as { readonly fd?: number }).fd !== 0) return undefined;
+  const path = '/dev/stdin';
+  const found = await stat(path).catch(() => undefined);
+  return found?.isFile() ? RandomAccessFile.open(path, name).catch(() => undefined) : undefined;
+}
+
+async function openFile(file: RandomAccessFile, path: string, options: OpenOptions): Promise<OpenedFiles> {
   try {
     if (detectPacking(await file.read(0, MAGIC_BYTES)) === 'none') {
       if (file.size === 0) throw invalidArchive(path, 'it is empty');
@@ -83,19 +96,9 @@ async function openFiles(path: string, options: OpenOptions): Promise<OpenedFile
       0,
       file.size,
     );
-    const opened = await openStream(whole, path, options);
+    const opened = await spool(whole, path, options);
     await file.close();
     return opened;
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
-}
-
-async function openStream(source: Readable, path: string, options: OpenOptions): Promise<OpenedFiles> {
-  const { file, compression } = await spool(source, path, options);
-  try {
-    return { files: await indexTar(file, options), compression };
   } catch (error) {
     await file.close();
     throw error;

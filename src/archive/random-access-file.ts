@@ -1,6 +1,7 @@
 import { type BigIntStats, constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
+import { allocateChunk } from './chunk-memory.ts';
 import { invalidArchive, readFailure } from './failures.ts';
 
 /** Bytes per read of a stream: large enough that neither the thread pool nor the hash waits for the loop. */
@@ -41,7 +42,7 @@ export class RandomAccessFile {
 
   /** The bytes there, fewer than asked for only where the file ends. Throws IO_FAILED. */
   async read(position: number, length: number): Promise<Buffer> {
-    const buffer = Buffer.allocUnsafeSlow(length);
+    const buffer = allocateChunk(length);
     let filled = 0;
     try {
       while (filled < length) {

@@ -15,7 +15,14 @@ import {
 import { invalidArchive, readFailure } from './failures.ts';
 import { RandomAccessFile } from './random-access-file.ts';
 import { isTarBlock, TAR_BLOCK_BYTES } from './tar-header.ts';
-import { notATar } from './tar-scan.ts';
+import { TarIndex } from './tar-index.ts';
+import { notATar, scanTar, type TarBytes } from './tar-scan.ts';
+
+/**
+ * What may follow the end of a tar, and is dropped: tar fills up its last record, and others write more. What
+ * never ends is refused.
+ */
+const MOST_BEHIND_END = 64 * 1024 ** 2;
 
 export interface SpoolOptions {
   /** Where the temporary file lives; default: the system's folder for them. */
@@ -28,9 +35,10 @@ export interface SpoolOptions {
 
 /**
  * Copies a tar that cannot be read by position (stdin, a pipe, a compressed file) decompressed into a
- * private temporary file. Nothing of it stays behind, not even after a crash: the file has lost its name
- * before the first byte is in it. What is no tar is refused after its first block. The source is
- * destroyed in the end.
+ * private temporary file, and indexes it. Nothing of it stays behind, not even after a crash: the file has lost
+ * its name before the first byte is in it. What is no tar is refused after its first block, and what its headers
+ * say is looked at before more is copied, so that an endless source fills no disk. The source is destroyed in
+ * the end.
  *
  * @param path names the source in errors
  * @throws ARCHIVE_INVALID, ARCHIVE_UNSUPPORTED, IO_FAILED, INTERRUPTED
@@ -39,7 +47,7 @@ export async function spool(
   source: Readable,
   path: string,
   options: SpoolOptions = {},
-): Promise<{ readonly file: RandomAccessFile; readonly compression: LayerCompression }> {
+): Promise<{ readonly files: TarIndex; readonly compression: LayerCompression }> {
   const chunks = sourceChunks(source, path, options);
   try {
     const head = await firstBytes(chunks, TAR_BLOCK_BYTES);
@@ -47,8 +55,7 @@ export async function spool(
       throw invalidArchive(path, 'it is empty', ['Did the command before the pipe fail?']);
     const compression = supportedPacking(detectPacking(head), path);
     const plain = decompress(startingWith(head, chunks), compression, path, options.expansion);
-    const file = await writeTemporary(refuseOthers(plain, path), path, options.tempDir ?? tmpdir());
-    return { file, compression };
+    return { files: await indexCopy(refuseOthers(plain, path), path, options), compression };
   } finally {
     source.destroy();
   }
@@ -94,26 +101,78 @@ async function* refuseOthers(plain: AsyncGenerator<Buffer>, path: string): Async
   yield* startingWith(head, plain);
 }
 
-async function writeTemporary(plain: Chunks, path: string, folder: string): Promise<RandomAccessFile> {
+async function indexCopy(
+  plain: AsyncGenerator<Buffer>,
+  path: string,
+  { tempDir = tmpdir(), signal }: SpoolOptions,
+): Promise<TarIndex> {
+  const handle = await openTemporary(tempDir);
+  try {
+    const copy = new GrowingCopy(plain, handle, path, tempDir);
+    const { members, foundNames } = await scanTar(copy, { signal });
+    await dropRest(plain, path);
+    return new TarIndex(new RandomAccessFile(handle, path, copy.size), members, foundNames);
+  } catch (error) {
+    await handle.close();
+    throw error;
+  } finally {
+    await plain.return(undefined);
+  }
+}
+
+async function openTemporary(folder: string): Promise<FileHandle> {
   const name = join(folder, `regops-${randomBytes(12).toString('hex')}.tmp`);
   let handle: FileHandle | undefined;
   try {
     handle = await open(name, 'wx+', 0o600);
     await unlink(name);
+    return handle;
   } catch (error) {
     await handle?.close();
     throw temporaryFailure(folder, error);
   }
-  try {
-    let size = 0;
-    for await (const chunk of plain) {
-      await writeAll(handle, chunk, folder);
-      size += chunk.length;
+}
+
+/** A file that is filled as far as somebody wants to read. */
+class GrowingCopy implements TarBytes {
+  readonly path: string;
+  size = 0;
+  readonly #source: AsyncIterator<Buffer>;
+  readonly #handle: FileHandle;
+  readonly #folder: string;
+  readonly #file: RandomAccessFile;
+
+  constructor(source: AsyncIterator<Buffer>, handle: FileHandle, path: string, folder: string) {
+    this.path = path;
+    this.#source = source;
+    this.#handle = handle;
+    this.#folder = folder;
+    this.#file = new RandomAccessFile(handle, path, 0);
+  }
+
+  async reach(size: number): Promise<void> {
+    while (this.size < size) {
+      const next = await this.#source.next();
+      if (next.done) return;
+      await writeAll(this.#handle, next.value, this.#folder);
+      this.size += next.value.length;
     }
-    return new RandomAccessFile(handle, path, size);
-  } catch (error) {
-    await handle.close();
-    throw error;
+  }
+
+  async read(position: number, length: number): Promise<Buffer> {
+    await this.reach(position + length);
+    return this.#file.read(position, length);
+  }
+}
+
+/** Reads what follows the end of the tar: whoever writes it is not cut off, and packed bytes are checked to their end. */
+async function dropRest(plain: Chunks, path: string): Promise<void> {
+  let bytes = 0;
+  for await (const chunk of plain) {
+    bytes += chunk.length;
+    if (bytes > MOST_BEHIND_END) {
+      throw invalidArchive(path, `more than ${MOST_BEHIND_END} bytes follow the end of the tar`);
+    }
   }
 }
 

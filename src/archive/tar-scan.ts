@@ -30,6 +30,21 @@ export const TAR_LIMITS: TarLimits = {
   nameBytes: 128 * 1024 * 1024,
 };
 
+/** The bytes of a tar: a file, or one that grows as far as somebody wants to read. */
+export interface TarBytes {
+  /** How messages call it. */
+  readonly path: string;
+  /** Length in bytes; of what grows, so far. */
+  readonly size: number;
+  /** The bytes there, fewer than asked for only where it ends. */
+  read(position: number, length: number): Promise<Buffer>;
+  /** Lets it grow to so many bytes, or to its end. */
+  reach?(size: number): Promise<void>;
+}
+
+/** What lies in a tar, by normalised name, and some of the names as they are written. */
+export type TarContents = Pick<TarScan, 'members' | 'foundNames'>;
+
 /** Read at once where headers are looked for: bodies that are longer are skipped, not read. */
 const WINDOW_BYTES = 64 * 1024;
 
@@ -41,13 +56,21 @@ const WINDOW_BYTES = 64 * 1024;
  * writers leave them out). Throws ARCHIVE_INVALID, ARCHIVE_UNSUPPORTED (sparse members), IO_FAILED,
  * INTERRUPTED.
  */
-export async function indexTar(
-  file: RandomAccessFile,
-  options: { signal?: AbortSignal | undefined; limits?: TarLimits | undefined } = {},
-): Promise<TarIndex> {
-  const scan = new TarScan(file, options.signal, options.limits ?? TAR_LIMITS);
+export async function indexTar(file: RandomAccessFile, options: ScanOptions = {}): Promise<TarIndex> {
+  const { members, foundNames } = await scanTar(file, options);
+  return new TarIndex(file, members, foundNames);
+}
+
+export interface ScanOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly limits?: TarLimits | undefined;
+}
+
+/** As {@link indexTar}, for what need not be whole yet: it is asked to grow no further than to the tar's end. */
+export async function scanTar(tar: TarBytes, { signal, limits }: ScanOptions = {}): Promise<TarContents> {
+  const scan = new TarScan(tar, signal, limits ?? TAR_LIMITS);
   await scan.run();
-  return new TarIndex(file, scan.members, scan.foundNames);
+  return scan;
 }
 
 const SHOWN_NAMES = 5;
@@ -56,7 +79,7 @@ const SHOWN_NAMES = 5;
 class TarScan {
   readonly members = new Map<string, TarMember>();
   readonly foundNames: string[] = [];
-  readonly #file: RandomAccessFile;
+  readonly #file: TarBytes;
   readonly #signal: AbortSignal | undefined;
   readonly #limits: TarLimits;
   #window: Buffer = Buffer.alloc(0);
@@ -70,14 +93,14 @@ class TarScan {
   #longName: string | undefined;
   #longLink: string | undefined;
 
-  constructor(file: RandomAccessFile, signal: AbortSignal | undefined, limits: TarLimits) {
+  constructor(file: TarBytes, signal: AbortSignal | undefined, limits: TarLimits) {
     this.#file = file;
     this.#signal = signal;
     this.#limits = limits;
   }
 
   async run(): Promise<void> {
-    while (this.#position < this.#file.size) {
+    while (await this.#has(this.#position + 1)) {
       const header = await this.#header(this.#position);
       if (header === undefined) {
         await this.#refuseLoneZeroBlock();
@@ -125,13 +148,13 @@ class TarScan {
         this.#longLink = decodeText(await this.#extendedHeader(header, start));
         break;
       default:
-        this.#takeMember(header, start);
+        await this.#takeMember(header, start);
         return;
     }
     this.#position = start + padded(header.size);
   }
 
-  #takeMember(header: TarHeader, start: number): void {
+  async #takeMember(header: TarHeader, start: number): Promise<void> {
     const pax = { ...this.#globalPax, ...this.#pax };
     const name = pax.path || this.#longName || header.name;
     const target = pax.linkpath || this.#longLink || header.linkName;
@@ -144,7 +167,7 @@ class TarScan {
         { hints: ['Make the archive without sparse members: tar without -S.'] },
       );
     }
-    if (start + size > this.#file.size) {
+    if (!(await this.#has(start + size))) {
       const missing = start + size - this.#file.size;
       throw this.#cutShort(`${missing} bytes before the end of ${quoted(name)}`);
     }
@@ -194,12 +217,17 @@ class TarScan {
   /** The archive ends with two blocks of zeros; one alone in the middle means that what follows is not to be trusted. */
   async #refuseLoneZeroBlock(): Promise<void> {
     const next = this.#position + TAR_BLOCK_BYTES;
-    if (this.#file.size - next < TAR_BLOCK_BYTES) return;
+    if (!(await this.#has(next + TAR_BLOCK_BYTES))) return;
     if ((await this.#bytes(next, TAR_BLOCK_BYTES)).some((byte) => byte !== 0)) {
       throw this.#headers === 0
         ? notATar(this.#file.path)
         : this.#broken(`a lone block of zeros at byte ${this.#position}`);
     }
+  }
+
+  async #has(size: number): Promise<boolean> {
+    if (this.#file.size < size) await this.#file.reach?.(size);
+    return this.#file.size >= size;
   }
 
   async #bytes(position: number, length: number): Promise<Buffer> {

@@ -71,8 +71,8 @@ export function redactHeaders(
   return shown;
 }
 
-/** A name that says that a secret follows: `password`, `client_secret`, `X-Amz-Signature`, docker's quoted `auth`. */
-const SECRET_NAME = String.raw`\b(?:[\w-]{0,40}?(?:password|passwd|secret|token|signature|api[_-]?key|credential|sig)|(?<=["'])auth)`;
+/** A name that says that a secret follows: `password`, `client_secret`, `X-Amz-Signature`, an upload's `_state`, docker's quoted `auth`. */
+const SECRET_NAME = String.raw`\b(?:[\w-]{0,40}?(?:password|passwd|secret|token|signature|api[_-]?key|credential|sig|_state)|(?<=["'])auth)`;
 /** A value up to its closing quote, or up to what ends an unquoted one. */
 const SECRET_VALUE = String.raw`(?:(")(?:[^"\\]|\\.)*|(')[^']*|[^\s"'&,;}]+)`;
 const NAMED_SECRET = new RegExp(String.raw`(${SECRET_NAME}["']?\s*[=:]\s*)${SECRET_VALUE}`, 'gi');

@@ -61,6 +61,12 @@ export const sizeFlag = parsedFlag(parseSize, 'SIZE');
 export const durationFlag = parsedFlag(parseDuration, 'DURATION');
 /** `200/s` or `10MiB/s`, per second. */
 export const rateFlag = parsedFlag(parseRate, 'RATE');
+/** `10MiB/s`, in bytes per second; below 1 KiB/s a request would take for a dead one. */
+export const byteRateFlag = parsedFlag((text) => {
+  const rate = parseRate(text);
+  if (rate >= 1024) return rate;
+  throw new RegopsError('USAGE', `${text} is too slow`, { hints: ['Give at least 1KiB/s.'] });
+}, 'RATE');
 /** A full reference. */
 export const referenceFlag = parsedFlag(async (text) => (await oci()).parseReference(text), 'REF');
 /** A repository's path, without a registry. */

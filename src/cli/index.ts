@@ -18,6 +18,7 @@ export {
 export { COMMON_EXIT_STATUS, EXIT_FOUND, type ExitStatus } from './exit-codes.ts';
 export * from './flags.ts';
 export { readJsonFile } from './json-file.ts';
+export { judgedStressFlags } from './judged-stress-flags.ts';
 export * from './lazy.ts';
 export * from './package-test-flags.ts';
 export * from './package-test-run-flags.ts';
@@ -26,3 +27,4 @@ export * from './snapshot-flags.ts';
 export { readPasswordStdin } from './stdio.ts';
 export { findStored, listStored, setStored, unsetStored } from './stored-settings.ts';
 export * from './torture-flags.ts';
+export * from './verdict-flags.ts';

@@ -2,12 +2,14 @@
  * What only the commands that talk to a registry need, loaded when they do: `regops config` and `--help`
  * must not pay for TLS, undici and credential stores.
  */
+import { join } from 'node:path';
 import type { LayerCache } from '../archive/index.ts';
 import type { Target } from '../jobs/inspect/index.ts';
-import type { Destinations } from '../jobs/push-tar/index.ts';
+import type { UploadJournal } from '../registry/index.ts';
 import type { CommandContext, Outcome } from './context.ts';
 import type { LoginOptions, LoginResult, LogoutResult } from './login.ts';
 import type { Registries, RegistryFlagValues } from './registries.ts';
+import { stateFolder } from './settings.ts';
 import type { TestbedFlagValues, TestbedResult } from './testbed.ts';
 
 /** See `registries.ts`. */
@@ -40,11 +42,11 @@ export async function serveTestbed(
   return (await import('./testbed.ts')).serveTestbed(flags, context, ready);
 }
 
-/** See `targets.ts`. */
-export async function destinationsOf(
-  ...given: Parameters<typeof import('./targets.ts').destinationsOf>
-): Promise<Destinations> {
-  return (await import('./targets.ts')).destinationsOf(...given);
+/** See `push-tar.ts`. */
+export async function pushTarCommand(
+  ...given: Parameters<typeof import('./push-tar.ts').pushTarCommand>
+): Promise<Outcome> {
+  return (await import('./push-tar.ts')).pushTarCommand(...given);
 }
 
 /** See `targets.ts`. */
@@ -60,9 +62,33 @@ export async function openLayerCache(wanted: boolean, context: CommandContext): 
   return LayerCache.open(wanted ? context.cacheFolder : undefined, { log: context.log });
 }
 
+/** Where uploads that break off are noted; nowhere when it is not wanted. */
+export async function openUploadJournal(
+  wanted: boolean,
+  context: CommandContext,
+): Promise<UploadJournal | undefined> {
+  if (!wanted) return undefined;
+  const { UploadJournal } = await import('../registry/index.ts');
+  return new UploadJournal(join(stateFolder(context.environment), 'uploads'), { log: context.log });
+}
+
 /** See `torture.ts`. */
 export async function torture(...given: Parameters<typeof import('./torture.ts').torture>): Promise<Outcome> {
   return (await import('./torture.ts')).torture(...given);
+}
+
+/** See `torture-check.ts`. */
+export async function tortureCheck(
+  ...given: Parameters<typeof import('./torture-check.ts').tortureCheck>
+): Promise<Outcome> {
+  return (await import('./torture-check.ts')).tortureCheck(...given);
+}
+
+/** See `torture-replay.ts`. */
+export async function tortureReplay(
+  ...given: Parameters<typeof import('./torture-replay.ts').tortureReplay>
+): Promise<Outcome> {
+  return (await import('./torture-replay.ts')).tortureReplay(...given);
 }
 
 /** See `pullthrough.ts`. */

@@ -9,6 +9,17 @@ const SCHEDULER = 'SCHEDULER';
 const TIMEOUT_MS = 2 * 3_600_000;
 const MIN_POLL_MS = 5000;
 
+/** `https://git.example.com/tests.git#curl@main`. */
+export const testRepositoryFlag = parsedFlag(
+  async (text) => (await alts()).parseTestRepository(text),
+  'URL#DIR[@REF]',
+);
+/** `NAME=VALUE`. */
+export const testVariableFlag = parsedFlag(
+  async (text) => (await alts()).parseTestVariable(text),
+  'NAME=VALUE',
+);
+
 const schedulerUrl = {
   ...settable({
     'scheduler-url': parsedFlag(
@@ -92,10 +103,18 @@ export const packageTestSubmitFlags = {
     'NAME:STREAM:VERSION',
   )({ description: 'enable this module of AppStream' }),
   channel: Flags.string({ helpValue: 'stable|beta', description: 'channel of the package' }),
-  'test-repo': parsedFlag(
-    async (text) => (await alts()).parseTestRepository(text),
-    'URL#DIR@REF',
-  )({ ...several, description: 'run the tests of this directory of a git repository too; again for more' }),
+  'test-repo': testRepositoryFlag({
+    ...several,
+    description: 'run the tests of this directory of a git repository too; again for more',
+  }),
+  'test-env': testVariableFlag({
+    ...several,
+    description: 'a variable for the tests of --test-repo; again for more',
+  }),
+  callback: Flags.string({
+    helpValue: 'PATH|URL',
+    description: 'where the worker reports its end: a path at its build system, or a URL',
+  }),
   matrix: Flags.string({
     helpValue: 'FILE',
     description: 'submit a batch: packages × distributions × architectures (YAML, JSON or CSV)',

@@ -1,5 +1,6 @@
 import * as Flags from '@oclif/core/flags';
-import { durationFlag, outputFlags, parsedFlag, referenceFlag, settable } from './flags.ts';
+import { durationFlag, outputFlags, parsedFlag, platformFlag, referenceFlag, settable } from './flags.ts';
+import { testRepositoryFlag, testVariableFlag } from './package-test-flags.ts';
 
 const alts = () => import('../alts/index.ts');
 
@@ -21,6 +22,9 @@ export const packageTestRunFlags = {
     exactlyOne: ['image', 'dist'],
   }),
   dist: distributionFlag({ description: 'the distribution to test on: the image of that name' }),
+  platform: platformFlag({
+    description: "test in containers of this platform [default: the engine's own]",
+  }),
   repository: packageRepositoryFlag({
     ...again,
     description: 'add this package repository, unsigned ones too; again for more',
@@ -34,6 +38,14 @@ export const packageTestRunFlags = {
     ...again,
     helpValue: 'FILE',
     description: 'run this .sh or .bats once it is installed; TAP is understood; again for more',
+  }),
+  'test-repo': testRepositoryFlag({
+    ...again,
+    description: 'run the .sh and .bats of this directory of a git repository too; again for more',
+  }),
+  'test-env': testVariableFlag({
+    ...again,
+    description: 'a variable in the environment of these tests; again for more',
   }),
   ...settable({
     keep: Flags.option({ options: ['on-failure', 'always', 'never'] as const })({

@@ -1,21 +1,29 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { type Distribution, familyOf, parsePackage, type Repository } from '../alts/index.ts';
-import { counted, RegopsError, readNamedFile, unreadable } from '../base/index.ts';
+import {
+  type Distribution,
+  familyOf,
+  parsePackage,
+  type Repository,
+  type TestRepository,
+} from '../alts/index.ts';
+import { counted, RegopsError, readNamedFile, redactUrl, unreadable } from '../base/index.ts';
 import {
   type Keep,
   type PackageFile,
   type PackageTestRunResult,
   reportPackageTest,
   runPackageTests,
+  type TestFolder,
   type TestScript,
 } from '../jobs/package-test/run/index.ts';
-import { parseReference, type Reference } from '../oci/index.ts';
+import { type Platform, parseReference, type Reference } from '../oci/index.ts';
 import type { CommandContext, Outcome } from './context.ts';
 import { engineOf } from './engine.ts';
 import { EXIT_FOUND } from './exit-codes.ts';
 import { openRegistries } from './registries.ts';
+import { fetchTests } from './test-repositories.ts';
 
 const MAX_SCRIPT_BYTES = 1024 * 1024;
 
@@ -23,9 +31,12 @@ const MAX_SCRIPT_BYTES = 1024 * 1024;
 export interface PackageTestRunFlagValues {
   readonly image?: Reference | undefined;
   readonly dist?: Distribution | undefined;
+  readonly platform?: Platform | undefined;
   readonly repository?: readonly Repository[] | undefined;
   readonly file?: readonly string[] | undefined;
   readonly script?: readonly string[] | undefined;
+  readonly 'test-repo'?: readonly TestRepository[] | undefined;
+  readonly 'test-env'?: readonly (readonly [name: string, value: string])[] | undefined;
   readonly keep: Keep;
   readonly jobs: number;
   readonly network: 'bridge' | 'host';
@@ -48,13 +59,18 @@ export async function packageTestRun(
   if (packages.length === 0 && files.length === 0) {
     throw new RegopsError('USAGE', 'test what? Name a PACKAGE, or give a --file');
   }
+  const wanted = packages.map(parsePackage);
+  const scripts = await Promise.all((flags.script ?? []).map(readScript));
   const { result, error } = await runPackageTests(
     {
-      packages: packages.map(parsePackage),
+      packages: wanted,
       ...imageOf(flags),
+      platform: flags.platform,
       repositories: flags.repository ?? [],
       files,
-      scripts: await Promise.all((flags.script ?? []).map(readScript)),
+      scripts,
+      testFolders: await testFolders(flags, context),
+      testVariables: Object.fromEntries(flags['test-env'] ?? []),
       keep: flags.keep,
       concurrency: flags.jobs,
       network: flags.network,
@@ -81,6 +97,27 @@ export async function packageTestRun(
     exitCode: failed ? EXIT_FOUND : 0,
     ...(error ? { error } : {}),
   };
+}
+
+/** The tests of all repositories; they are gone when the command ends. */
+async function testFolders(
+  flags: PackageTestRunFlagValues,
+  { environment, signal, progress, defer }: CommandContext,
+): Promise<TestFolder[]> {
+  const folders: TestFolder[] = [];
+  for (const repository of flags['test-repo'] ?? []) {
+    progress.phase(`fetching tests from ${redactUrl(repository.url)}`);
+    const timeoutMs = flags['prepare-timeout'];
+    const { tests, remove } = await fetchTests(repository, {
+      environment,
+      signal,
+      timeoutMs,
+      foreign: false,
+    });
+    defer(remove);
+    folders.push(tests);
+  }
+  return folders;
 }
 
 function reportOf(result: PackageTestRunResult) {

@@ -72,6 +72,8 @@ export interface PackageTestSubmitFlagValues extends SchedulerFlagValues, WaitFl
   readonly module?: Module | undefined;
   readonly channel?: string | undefined;
   readonly 'test-repo'?: readonly TestRepository[] | undefined;
+  readonly 'test-env'?: readonly (readonly [name: string, value: string])[] | undefined;
+  readonly callback?: string | undefined;
   readonly matrix?: string | undefined;
   readonly unchecked: boolean;
   readonly concurrency: number;
@@ -203,7 +205,9 @@ async function requestsOf(
     ...(flags['test-repo'] ? { testRepositories: flags['test-repo'] } : {}),
     ...(flags.runner === undefined ? {} : { runner: flags.runner }),
     ...(flags.module ? { module: flags.module } : {}),
+    ...(flags['test-env'] ? { testEnvironment: Object.fromEntries(flags['test-env']) } : {}),
     ...(flags.channel === undefined ? {} : { channel: flags.channel }),
+    ...(flags.callback === undefined ? {} : { callback: flags.callback }),
   };
   const { matrix, unchecked } = flags;
   const blocks = matrix === undefined ? [{}] : await readMatrix(matrix);

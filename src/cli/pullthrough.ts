@@ -20,7 +20,7 @@ import { parseTarget, ping, type RegistryClient } from '../registry/index.ts';
 import { parseSynthetic, startTestbed, type Testbed } from '../testbed/index.ts';
 import type { CommandContext, Outcome } from './context.ts';
 import { EventFile } from './event-file.ts';
-import { openRegistries, type RegistryFlagValues } from './registries.ts';
+import { flagCredential, openRegistries, type Registries, type RegistryFlagValues } from './registries.ts';
 import { Trace } from './trace.ts';
 import { runUserCommand } from './user-command.ts';
 
@@ -87,14 +87,10 @@ export async function pullthroughBenchCommand(
 
   const testbed =
     flags.upstream === undefined ? undefined : await serveUpstream(flags, flags.upstream, context);
-  const upstreams = await openRegistries(
-    testbed ? { ...flags, 'registry-url': testbed.url } : flags,
-    context,
-  );
-  const caches = await openRegistries(forCache(flags), context);
+  const upstreamUrl = testbed?.url ?? (flags['registry-url'] as string);
+  const { caches, upstreams } = await openBoth({ ...flags, 'registry-url': upstreamUrl }, context);
   const upstream = domainOf(upstreams.named);
   const cache = domainOf(caches.named);
-  const upstreamUrl = testbed?.url ?? (flags['registry-url'] as string);
   if (!flags['dry-run']) {
     await awaitCache(await caches.client(cache), flags.wait ?? (testbed ? WAIT_MS : 0), context);
   }
@@ -103,8 +99,8 @@ export async function pullthroughBenchCommand(
   const live = new LiveBench(context.progress);
   const jobs: PullthroughBenchContext = {
     ...context,
-    registry: (domain) => (domain === cache ? caches : upstreams).client(domain),
-    ...(testbed ? { upstreamTraffic: async () => testbed.traffic() } : {}),
+    registry: (domain, role) => (role === 'cache' ? caches : upstreams).client(domain),
+    ...(testbed ? { watchUpstream: () => testbed.watchTraffic() } : {}),
     ...hookOf(flags['cold-dir-hook'], context),
     onSample(sample) {
       context.event({ type: 'sample', sample });
@@ -125,16 +121,36 @@ export async function pullthroughBenchCommand(
       context.log.info(live.tally(tally));
     },
   };
-  const { result, error } = await pullthroughBench(options, jobs);
+  const result = await pullthroughBench(options, jobs);
   const report = reportPullthroughBench(result);
   const found = (report.checks ?? []).some(
     ({ status, advisory = false }) => status === 'fail' || (status === 'warn' && !advisory),
   );
-  return { result, report, exitCode: found ? 1 : 0, ...(error ? { error } : {}) };
+  return { result, report, exitCode: found ? 1 : 0 };
+}
+
+/**
+ * Each with its own account. Where both are one registry (a cache that serves its upstream's images under a path of
+ * its own), what was given for one of them is for the other too, unless that has been given its own.
+ */
+async function openBoth(
+  flags: PullthroughFlagValues,
+  context: CommandContext,
+): Promise<{ readonly caches: Registries; readonly upstreams: Registries }> {
+  const targetOf = (url: string | undefined): string =>
+    parseTarget(url ?? '', { plainHttp: flags['plain-http'] ?? false }).domain;
+  const isOne = targetOf(flags['pullthrough-url']) === targetOf(flags['registry-url']);
+  const own = forCache(flags, isOne);
+  const forUpstream = await flagCredential(flags, context);
+  const forItself = await flagCredential(own, context);
+  return {
+    upstreams: await openRegistries(flags, context, forUpstream ?? (isOne ? forItself : undefined)),
+    caches: await openRegistries(own, context, forItself ?? (isOne ? forUpstream : undefined)),
+  };
 }
 
 /** The flags' credentials and client certificate are the upstream's; the cache has flags of its own. */
-function forCache(flags: PullthroughFlagValues): RegistryFlagValues {
+function forCache(flags: PullthroughFlagValues, isUpstream: boolean): RegistryFlagValues {
   return {
     ...flags,
     'registry-url': flags['pullthrough-url'],
@@ -142,8 +158,7 @@ function forCache(flags: PullthroughFlagValues): RegistryFlagValues {
     password: flags['pullthrough-password'],
     'password-stdin': false,
     token: undefined,
-    'cert-file': undefined,
-    'key-file': undefined,
+    ...(isUpstream ? {} : { 'cert-file': undefined, 'key-file': undefined }),
   };
 }
 
@@ -243,10 +258,11 @@ function hookOf(
 ): Pick<PullthroughBenchContext, 'runColdHook'> {
   if (command === undefined) return {};
   return {
-    runColdHook: (pattern) =>
+    runColdHook: (pattern, signal) =>
       runUserCommand(command, {
         environment: { ...environment, REGOPS_PATTERN: pattern },
         timeoutMs: HOOK_TIMEOUT_MS,
+        signal,
       }),
   };
 }

@@ -2,7 +2,13 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { type Credential, type CredentialSource, createCredentialSource } from '../auth/index.ts';
 import { RegopsError } from '../base/index.ts';
-import { type ClientCertificate, loadCertsDir, loadTlsFiles, type TlsMaterial } from '../http/index.ts';
+import {
+  ByteRate,
+  type ClientCertificate,
+  loadCertsDir,
+  loadTlsFiles,
+  type TlsMaterial,
+} from '../http/index.ts';
 import { namesDomain, parseReference, type Reference } from '../oci/index.ts';
 import { connectRegistry, parseTarget, type RegistryClient, type RegistryTarget } from '../registry/index.ts';
 import type { CommandContext } from './context.ts';
@@ -28,6 +34,8 @@ export interface RegistryFlagValues {
   readonly 'plain-http'?: boolean;
   readonly timeout?: number | undefined;
   readonly retries?: number | undefined;
+  /** Of the commands that send much. */
+  readonly 'limit-rate'?: number | undefined;
 }
 
 /** The registries of one run: a client each, made when it is first asked for, closed with the command. */
@@ -72,6 +80,8 @@ export async function openRegistries(
     if (found) concealCredential(found, context);
     return found;
   };
+  const limit = flags['limit-rate'];
+  const sendRate = limit === undefined ? undefined : new ByteRate(limit, context.clock);
   const clients = new Map<string, Promise<RegistryClient>>();
   let owner = named?.domain;
   if (flags.insecure) context.log.warn('certificates are not checked (--insecure)');
@@ -108,6 +118,7 @@ export async function openRegistries(
       proxy: proxySettings(context),
       timeoutMs: flags.timeout ?? DEFAULT_TIMEOUT_MS,
       retries: flags.retries ?? DEFAULT_RETRIES,
+      sendRate,
       userAgent: context.userAgent,
       log: context.log,
       clock: context.clock,

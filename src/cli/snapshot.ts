@@ -36,7 +36,7 @@ import { parseTarget } from '../registry/index.ts';
 import type { CommandContext, Outcome } from './context.ts';
 import { engineOf } from './engine.ts';
 import { EXIT_FOUND } from './exit-codes.ts';
-import { openLayerCache } from './lazy.ts';
+import { openLayerCache, openUploadJournal } from './lazy.ts';
 import { openRegistries, type Registries, type RegistryFlagValues } from './registries.ts';
 import { readSnapshotConfig, type SnapshotRegistryBlock } from './snapshot-config.ts';
 import { splitWords } from './words.ts';
@@ -350,6 +350,11 @@ function jobContext(
     registry,
     engine: engineOf(context),
     credential: (domain, repository) => at(domain).credential(domain, repository),
+    packing: {
+      compression,
+      cache: () => openLayerCache(true, context),
+      journal: () => openUploadJournal(true, context),
+    },
     pushArchive: (archive, destinations) =>
       pushArchive(archive, destinations, compression, { ...context, registry }),
   };
@@ -383,6 +388,7 @@ async function pushArchive(
         stdin: archive,
         stdinName: 'what the engine exports',
         layerCache: await openLayerCache(true, context),
+        journal: await openUploadJournal(true, context),
       },
     );
     const images = result.images.flatMap((image) => {

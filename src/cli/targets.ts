@@ -1,24 +1,31 @@
 import { stat } from 'node:fs/promises';
 import { RegopsError } from '../base/index.ts';
 import type { Target } from '../jobs/inspect/index.ts';
-import type { Destinations } from '../jobs/push-tar/index.ts';
+import type { Destinations, Rename } from '../jobs/push-tar/index.ts';
 import type { Registries } from './registries.ts';
+
+/** Values of push-tar's flags that say where images go. */
+export interface DestinationFlagValues {
+  readonly to?: readonly string[] | undefined;
+  readonly repository?: string | undefined;
+  readonly tag?: readonly string[] | undefined;
+  readonly map?: readonly Rename[] | undefined;
+}
 
 /**
  * What push-tar's flags say about where images go.
  * @throws USAGE when they say nothing, or contradict each other
  */
 export function destinationsOf(
-  flags: {
-    readonly to?: readonly string[] | undefined;
-    readonly repository?: string | undefined;
-    readonly tag?: readonly string[] | undefined;
-  },
+  flags: DestinationFlagValues,
   registries: Pick<Registries, 'named' | 'reference'>,
 ): Destinations {
   if (flags.to?.length) {
-    if (flags.repository !== undefined || flags.tag?.length) {
-      throw new RegopsError('USAGE', '--to names the target in full: it excludes --repository and --tag');
+    if (flags.repository !== undefined || flags.tag?.length || flags.map?.length) {
+      throw new RegopsError(
+        'USAGE',
+        '--to names the target in full: it excludes --repository, --tag and --map',
+      );
     }
     return { kind: 'references', references: flags.to.map((text) => registries.reference(text)) };
   }
@@ -30,8 +37,17 @@ export function destinationsOf(
       ],
     });
   }
+  if (flags.repository !== undefined && flags.map?.length) {
+    throw new RegopsError('USAGE', '--repository takes the place of every stored one: it excludes --map');
+  }
   const { domain } = registries.named;
-  return { kind: 'registry', domain, repository: flags.repository, tags: flags.tag ?? [] };
+  return {
+    kind: 'registry',
+    domain,
+    repository: flags.repository,
+    tags: flags.tag ?? [],
+    renames: flags.map ?? [],
+  };
 }
 
 /** Flags of inspect that mean nothing for a list: a check of nothing must not pass for a check. */

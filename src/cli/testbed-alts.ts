@@ -1,12 +1,19 @@
-import { parsePackage, parseRepository, type StageRecord, type TaskResult } from '../alts/index.ts';
+import {
+  checkRequest,
+  parseTestVariable,
+  type StageRecord,
+  type TaskRequest,
+  type TaskResult,
+} from '../alts/index.ts';
 import { isRegopsError, RegopsError } from '../base/index.ts';
-import { ALTS_LIMITS, runPackageTests } from '../jobs/package-test/run/index.ts';
-import { parseReference } from '../oci/index.ts';
+import { ALTS_LIMITS, runPackageTests, type TestFolder } from '../jobs/package-test/run/index.ts';
+import { type Platform, parsePlatform, parseReference } from '../oci/index.ts';
 import { silentProgress } from '../progress/index.ts';
 import type { AltsPayload, RunTask } from '../testbed/index.ts';
 import type { CommandContext } from './context.ts';
 import { engineOf } from './engine.ts';
 import { openRegistries } from './registries.ts';
+import { type FetchedTests, fetchTests } from './test-repositories.ts';
 
 /**
  * What the testbed's scheduler runs tests with: containers of the engine that docker's environment names; undefined
@@ -23,44 +30,92 @@ export async function localRunner(context: CommandContext): Promise<RunTask | un
   }
   const registries = await openRegistries({}, context);
   return async (payload, signal) => {
-    const { result, error } = await runPackageTests(optionsOf(payload), {
-      signal,
-      clock: context.clock,
-      log: context.log,
-      progress: silentProgress,
-      engine,
-      credential: (domain, repository) => registries.credential(domain, repository),
-    });
-    const task = result.tasks[0]?.result;
-    // A result says itself what went wrong in its stages; without one the error does.
-    if (!task) throw error ?? new RegopsError('ENGINE_FAILED', 'the test gave no result');
-    const hasScripts = (payload.test_configuration?.tests ?? []).length > 0;
-    // They are in git, which is not spoken here.
-    return wireResult(hasScripts ? { ...task, skippedTests: [...task.skippedTests, 'third_party'] } : task);
+    const request = requestOf(payload);
+    const fetched: FetchedTests[] = [];
+    try {
+      for (const repository of request.testRepositories ?? []) {
+        const { environment } = context;
+        const timeoutMs = ALTS_LIMITS.prepareMs;
+        fetched.push(await fetchTests(repository, { environment, signal, timeoutMs, foreign: true }));
+      }
+      const options = optionsOf(
+        request,
+        fetched.map(({ tests }) => tests),
+      );
+      const { result, error } = await runPackageTests(options, {
+        signal,
+        clock: context.clock,
+        log: context.log,
+        progress: silentProgress,
+        engine,
+        credential: (domain, repository) => registries.credential(domain, repository),
+      });
+      const task = result.tasks[0]?.result;
+      // A result says itself what went wrong in its stages; without one the error does.
+      if (!task) throw error ?? new RegopsError('ENGINE_FAILED', 'the test gave no result');
+      return wireResult(task);
+    } finally {
+      await Promise.all(fetched.map(({ remove }) => remove()));
+    }
   };
 }
 
-function optionsOf(payload: AltsPayload): Parameters<typeof runPackageTests>[0] {
-  const { dist_name: name, dist_version: version, package_name, package_version } = payload;
-  const repositories = payload.repositories.map(({ name: own, baseurl }) =>
-    parseRepository(own ? `${own}=${baseurl}` : baseurl),
+/** What was submitted, checked as if it had been typed here. Throws USAGE. */
+function requestOf(payload: AltsPayload): TaskRequest {
+  const { package_name: name, package_version: version, test_configuration: tests } = payload;
+  const request = checkRequest(
+    {
+      distribution: { name: payload.dist_name, version: payload.dist_version },
+      architecture: payload.dist_arch,
+      package: { name, ...(version ? { version } : {}) },
+      repositories: payload.repositories.map(({ name: own, baseurl }) => ({
+        ...(own ? { name: own } : {}),
+        url: baseurl,
+      })),
+      testRepositories: (tests?.tests ?? []).map(({ url, test_dir, git_ref, tests_to_run }) => ({
+        url,
+        directory: test_dir,
+        ...(git_ref ? { ref: git_ref } : {}),
+        ...(tests_to_run ? { tests: tests_to_run } : {}),
+      })),
+      testEnvironment: Object.fromEntries((tests?.test_env?.extra_env_vars ?? []).map(parseTestVariable)),
+    },
+    { unchecked: true },
   );
   // A folder of this machine is for who types its name here, not for who can reach the testbed.
-  if (repositories.some(({ url }) => /\bfile:/i.test(url))) {
+  if (request.repositories?.some(({ url }) => /\bfile:/i.test(url))) {
     throw new RegopsError('USAGE', 'a test that was submitted has no repository in a folder');
   }
+  return request;
+}
+
+function optionsOf(
+  request: TaskRequest,
+  testFolders: readonly TestFolder[],
+): Parameters<typeof runPackageTests>[0] {
+  const { distribution, architecture, repositories = [], testEnvironment = {} } = request;
+  const { name, version } = distribution;
   return {
-    packages: [parsePackage(package_version ? `${package_name}=${package_version}` : package_name)],
+    packages: [request.package],
     image: parseReference(`${name}:${version}`.toLowerCase()),
-    distribution: { name, version },
+    platform: platformOf(architecture),
+    distribution,
     repositories,
     files: [],
     scripts: [],
+    testFolders,
+    testVariables: testEnvironment,
     keep: 'never',
     concurrency: 1,
     network: 'host',
     limits: ALTS_LIMITS,
   };
+}
+
+/** The platform that ALTS' docker runner takes for an architecture. */
+export function platformOf(architecture: string): Platform {
+  if (/^i\d86$/.test(architecture)) return parsePlatform('linux/386');
+  return parsePlatform(`linux/${architecture === 'x86_64_v2' ? 'amd64/v2' : architecture}`);
 }
 
 /** A result as a worker of ALTS sends it. */

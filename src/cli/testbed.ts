@@ -5,6 +5,7 @@ import { pullScope } from '../registry/index.ts';
 import {
   type AltsOptions,
   type Fault,
+  type PersonaName,
   parseFaults,
   parseSynthetic,
   startTestbed,
@@ -25,6 +26,8 @@ export interface TestbedFlagValues extends RegistryFlagValues {
   readonly 'client-certs'?: boolean;
   readonly upstream?: string | undefined;
   readonly synthetic?: string | undefined;
+  readonly persona?: PersonaName | undefined;
+  readonly repository?: readonly string[] | undefined;
   readonly faults?: string | undefined;
   readonly seed?: number | undefined;
   readonly alts?: boolean;
@@ -66,6 +69,8 @@ export async function serveTestbed(
     clientCertificates: flags['client-certs'] ?? false,
     ...(flags.upstream === undefined ? {} : { upstream: await openUpstream(flags, flags.upstream, context) }),
     ...(flags.synthetic === undefined ? {} : { synthetic: parseSynthetic(flags.synthetic) }),
+    ...(flags.persona === undefined ? {} : { persona: flags.persona }),
+    repositories: flags.repository ?? [],
     ...(flags.faults === undefined ? {} : { faults: await readFaults(flags.faults) }),
     ...(flags.seed === undefined ? {} : { faultSeed: flags.seed }),
     ...(flags.alts ? { alts: await altsOptions(flags, context) } : {}),

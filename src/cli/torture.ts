@@ -30,18 +30,29 @@ import {
   type StressWorkload,
   stress,
 } from '../jobs/torture/stress/index.ts';
+import {
+  isAccepted,
+  isVerdictWorkload,
+  reportVerdict,
+  stressJudged,
+  VERDICT_DEFAULTS,
+  type VerdictOptions,
+  type VerdictWorkload,
+  withRepro,
+} from '../jobs/torture/verdict/index.ts';
 import { parseThreshold, type Threshold } from '../load/index.ts';
 import { hostPlatform, type Platform } from '../oci/index.ts';
 import type { Check } from '../report/index.ts';
 import { AlertCommand } from './alert-command.ts';
 import type { CommandContext, Outcome } from './context.ts';
+import { garbageCollector, type JudgedFlagValues, judgedWorkload } from './judged-stress.ts';
 import { openRegistries, type Registries, type RegistryFlagValues } from './registries.ts';
 import { LiveView } from './torture-view.ts';
 
 export type TortureType = 'monitor' | 'consistency' | 'stress' | 'all';
 
 /** Values of the torture commands' flags; a command has those of its own kind. */
-export interface TortureFlagValues extends RegistryFlagValues {
+export interface TortureFlagValues extends RegistryFlagValues, JudgedFlagValues {
   readonly duration: number;
   readonly api: 'auto' | 'nscr' | 'oci';
   readonly 'max-repositories': number;
@@ -62,7 +73,7 @@ export interface TortureFlagValues extends RegistryFlagValues {
   readonly 'max-in-flight'?: number;
   readonly threads?: number;
   readonly threshold?: readonly string[] | undefined;
-  readonly workload?: StressWorkload;
+  readonly workload?: StressWorkload | VerdictWorkload;
   readonly weights?: string;
   readonly 'blob-size'?: string;
   readonly 'chunk-size'?: number;
@@ -91,7 +102,7 @@ export async function torture(
   const jobs = jobContext(registries, alerts, context);
   context.log.info(`Starting ${type} torture test for ${flags.duration / 1000} seconds`);
   try {
-    return await run(type, flags, registry, jobs);
+    return await run(type, flags, registry, jobs, context.environment);
   } finally {
     await alerts?.settled();
   }
@@ -102,6 +113,7 @@ async function run(
   flags: TortureFlagValues,
   registry: string,
   context: TortureContext,
+  environment: CommandContext['environment'],
 ): Promise<Outcome> {
   switch (type) {
     case 'monitor': {
@@ -113,6 +125,17 @@ async function run(
       return judged(result, reportConsistency(result), error);
     }
     case 'stress': {
+      const workload = judgedWorkload(flags);
+      if (workload !== undefined) {
+        const collectGarbage = garbageCollector(flags['gc-hook'], environment);
+        const run = await stressJudged(verdictOptions(workload, flags, registry), {
+          ...context,
+          collectGarbage,
+        });
+        const { result, error = run.error } = await withRepro(run.result, flags.repro);
+        const exitCode = isAccepted(result, flags.strict ?? false) ? 0 : 1;
+        return { result, report: reportVerdict(result), exitCode, ...(error ? { error } : {}) };
+      }
       const options = stressOptions(flags, registry);
       const result = await stress(options, { ...context, onSample: (sample) => context.onLoad?.(sample) });
       return judged(result, reportStress(result));
@@ -179,13 +202,13 @@ function stressOptions(flags: TortureFlagValues, registry: string): StressOption
   }
   return {
     domain: registry,
-    workload: flags.workload ?? 'admin',
+    workload: stressWorkload(flags.workload),
     model: modelOf(flags),
     durationMs: flags.duration,
     count: flags.count,
     warmupMs: flags.warmup ?? 0,
     threads: flags.threads ?? 1,
-    seed: flags.seed ?? Math.floor(Math.random() * 2 ** 31),
+    seed: seedOf(flags),
     thresholds,
     ...(flags['abort-on-fail'] ? { abortOnFail: { afterMs: Math.min(5000, flags.duration / 10) } } : {}),
     api: flags.api,
@@ -200,6 +223,36 @@ function stressOptions(flags: TortureFlagValues, registry: string): StressOption
     writePrefix: flags['write-prefix'],
     yesWrite: flags['yes-write'] ?? false,
   };
+}
+
+/** `torture all` has no judged workloads. */
+function stressWorkload(workload: TortureFlagValues['workload'] = 'admin'): StressWorkload {
+  if (!isVerdictWorkload(workload)) return workload;
+  throw new RegopsError('USAGE', `the workload '${workload}' is for torture stress`);
+}
+
+function verdictOptions(
+  workload: VerdictWorkload,
+  flags: TortureFlagValues,
+  registry: string,
+): VerdictOptions {
+  return {
+    domain: registry,
+    workload,
+    required: flags.require ?? VERDICT_DEFAULTS.required,
+    durationMs: flags.duration,
+    clients: flags['concurrent-requests'] ?? STRESS_DEFAULTS.concurrentRequests,
+    seed: seedOf(flags),
+    settleMs: flags.settle ?? VERDICT_DEFAULTS.settleMs,
+    deleteGraceMs: flags['delete-grace'] ?? 0,
+    history: flags.history,
+    writePrefix: flags['write-prefix'],
+    yesWrite: flags['yes-write'] ?? false,
+  };
+}
+
+function seedOf({ seed }: TortureFlagValues): number {
+  return seed ?? Math.floor(Math.random() * 2 ** 31);
 }
 
 function modelOf(flags: TortureFlagValues): StressModel {

@@ -23,7 +23,7 @@ const COMMIT_TIMEOUT_MS = 60 * 60_000;
 
 /**
  * Makes an image of a container and gives its ID. Labels and variables travel as JSON: in `changes` their quotes,
- * dollars and line ends would be Dockerfile syntax. Podman reads nothing but `changes`.
+ * dollars and line ends would be Dockerfile syntax. Podman wants that JSON too, but reads nothing of it except `changes`.
  */
 export async function commit(
   connection: EngineConnection,
@@ -57,17 +57,17 @@ export async function commit(
         author,
         changes: podman ? [...changes, ...asSteps('LABEL', labels), ...asSteps('ENV', env)] : changes,
       },
-      body: podman
-        ? {}
-        : { Labels: labels, Env: Object.entries(env).map(([variable, value]) => `${variable}=${value}`) },
+      body: {
+        Labels: labels,
+        Env: Object.entries(env).map(([variable, value]) => `${variable}=${value}`),
+      },
     },
     createdSchema,
   );
   return Id;
 }
 
+/** Podman takes one pair of quotes off a value and leaves all else as it is (containers/common: libimage/image_config.go). */
 function asSteps(step: 'LABEL' | 'ENV', entries: Readonly<Record<string, string>>): string[] {
-  return Object.entries(entries).map(
-    ([name, value]) => `${step} ${name}=${JSON.stringify(value).replaceAll('$', '\\$')}`,
-  );
+  return Object.entries(entries).map(([name, value]) => `${step} ${name}="${value}"`);
 }

@@ -47,6 +47,7 @@ export interface EngineRequest extends Asked, CallOptions {
   readonly path: string;
   /** Undefined values are left out, arrays repeat their name. */
   readonly query?: Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
+  /** Undefined values are left out, at any depth. */
   readonly body?: Readonly<Record<string, unknown>>;
   /** A tar archive, sent as the body and destroyed in the end. */
   readonly upload?: Readable;
@@ -66,7 +67,15 @@ export interface EngineReply {
 /** How long calls may take that move no data. */
 export const CALL_TIMEOUT_MS = 120_000;
 /** How long a stream may be silent: a large layer is compressed, hashed or unpacked without a word. */
-export const SILENCE_TIMEOUT_MS = 15 * 60_000;
+const SILENCE_TIMEOUT_MS = 15 * 60_000;
+
+/** Of a call that moves data: it may take as long as it likes, but not be silent for long. */
+export function transferring({
+  signal,
+  timeoutMs,
+}: CallOptions): Pick<EngineRequest, 'signal' | 'silenceMs'> {
+  return { signal, silenceMs: timeoutMs ?? SILENCE_TIMEOUT_MS };
+}
 
 /** Lists of ten thousand containers or images. */
 const REPLY_BYTES = 32 * 1024 * 1024;

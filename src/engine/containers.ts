@@ -3,12 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { escapeText, RegopsError } from '../base/index.ts';
 import { formatPlatform, type Platform } from '../oci/index.ts';
 import { type CommitOptions, commit } from './commit.ts';
-import {
-  CALL_TIMEOUT_MS,
-  type CallOptions,
-  type EngineConnection,
-  SILENCE_TIMEOUT_MS,
-} from './connection.ts';
+import { CALL_TIMEOUT_MS, type CallOptions, type EngineConnection, transferring } from './connection.ts';
 import { type ExecOptions, type ExecResult, exec } from './exec.ts';
 import { filters } from './images.ts';
 import {
@@ -207,8 +202,7 @@ export class Containers {
   /** Unpacks a tar archive in a folder, which must exist (FILE_NOT_FOUND). The archive is destroyed in the end. */
   async copyIn(container: string, folder: string, archive: Readable, call: CallOptions = {}): Promise<void> {
     await this.#connection.done({
-      signal: call.signal,
-      silenceMs: call.timeoutMs ?? SILENCE_TIMEOUT_MS,
+      ...transferring(call),
       ...this.#about('copy files into', container),
       method: 'PUT',
       path: `${containerPath(container)}/archive`,
@@ -247,21 +241,19 @@ export class Containers {
     query: Readonly<Record<string, number>> = {},
   ): Promise<void> {
     const { signal, timeoutMs } = call;
-    await this.#connection
-      .open({
-        signal,
-        timeoutMs: timeoutMs ?? CALL_TIMEOUT_MS,
+    try {
+      await this.#connection.done({
+        ...{ signal, timeoutMs },
         ...this.#about(verb, container),
         method: 'POST',
         path: `${containerPath(container)}/${verb}`,
         query,
-      })
-      .then((reply) => reply.close())
-      .catch((error: unknown) => {
-        // It is so already.
-        if (error instanceof RegopsError && error.details['status'] === 304) return;
-        throw error;
       });
+    } catch (error) {
+      // It is so already.
+      if (error instanceof RegopsError && error.details['status'] === 304) return;
+      throw error;
+    }
   }
 
   async #lastWords(container: string, signal: AbortSignal | undefined): Promise<string> {
@@ -279,7 +271,7 @@ export class Containers {
   }
 }
 
-/** Go's names of what was given; what was not given is left out. */
+/** Go's names of what was given. */
 function createBody({
   image,
   hostname,
@@ -288,7 +280,7 @@ function createBody({
   run = {},
   host = {},
 }: NewContainer): Record<string, unknown> {
-  return given({
+  return {
     Image: imageText(image),
     Hostname: hostname,
     Tty: tty,
@@ -302,7 +294,7 @@ function createBody({
     ExposedPorts: run.exposedPorts && Object.fromEntries(run.exposedPorts.map((port) => [port, {}])),
     Volumes: run.volumes && Object.fromEntries(run.volumes.map((path) => [path, {}])),
     StopSignal: run.stopSignal,
-    HostConfig: given({
+    HostConfig: {
       NetworkMode: host.networkMode,
       PortBindings:
         host.portBindings &&
@@ -330,10 +322,6 @@ function createBody({
       CapDrop: host.capDrop,
       ExtraHosts: host.extraHosts,
       Dns: host.dns,
-    }),
-  });
-}
-
-function given(entries: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== undefined));
+    },
+  };
 }

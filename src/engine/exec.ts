@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import { isRegopsError, messageOf, RegopsError } from '../base/index.ts';
-import { CALL_TIMEOUT_MS, type CallOptions, type EngineConnection } from './connection.ts';
+import type { CallOptions, EngineConnection, EngineReply } from './connection.ts';
+import type { Asked } from './failure.ts';
 import { createdSchema, execSchema } from './model.ts';
 import { Demultiplexer } from './multiplexed.ts';
 import { containerPath } from './names.ts';
@@ -66,7 +67,11 @@ export async function exec(
 ): Promise<ExecResult> {
   const mark = `REGOPS_EXEC=${randomUUID()}`;
   const output = new OutputCollector(options.onLine, options.limits);
-  const id = await create(connection, container, command, mark, options);
+  const { signal, env = [], user, workingDir } = options;
+  const id = await create(connection, container, {
+    ...{ what: `cannot run ${command[0]} in the container ${container}`, signal },
+    ...{ command, env: [...env, mark], user, workingDir },
+  });
   try {
     await follow(connection, container, id, output, options);
   } catch (error) {
@@ -109,32 +114,48 @@ function outputCut(container: string): RegopsError {
   );
 }
 
+/** A program as the engine is told of it. */
+interface Program {
+  /** For errors. */
+  readonly what: string;
+  readonly signal: AbortSignal | undefined;
+  readonly command: readonly string[];
+  readonly env?: readonly string[];
+  readonly user?: string | undefined;
+  readonly workingDir?: string | undefined;
+}
+
+/** Prepares a program and gives the ID by which it is started. */
 async function create(
   connection: EngineConnection,
   container: string,
-  command: readonly string[],
-  mark: string,
-  { signal, user, workingDir, env = [] }: ExecOptions,
+  { what, signal, command, env, user, workingDir }: Program,
 ): Promise<string> {
   const { Id } = await connection.json(
     {
-      signal,
-      what: `cannot run ${command[0]} in the container ${container}`,
-      missing: 'CONTAINER_NOT_FOUND',
-      method: 'POST',
+      ...{ what, signal, missing: 'CONTAINER_NOT_FOUND', method: 'POST' },
       path: `${containerPath(container)}/exec`,
       body: {
         AttachStdout: true,
         AttachStderr: true,
         Cmd: command,
-        Env: [...env, mark],
-        ...(user === undefined ? {} : { User: user }),
-        ...(workingDir === undefined ? {} : { WorkingDir: workingDir }),
+        Env: env,
+        User: user,
+        WorkingDir: workingDir,
       },
     },
     createdSchema,
   );
   return Id;
+}
+
+function start(connection: EngineConnection, id: string, asked: Asked & CallOptions): Promise<EngineReply> {
+  return connection.open({
+    ...asked,
+    method: 'POST',
+    path: `/exec/${id}/start`,
+    body: { Detach: false, Tty: false },
+  });
 }
 
 /** Starts it and reads what it writes, until it has ended. */
@@ -145,14 +166,9 @@ async function follow(
   output: OutputCollector,
   { signal, timeoutMs }: ExecOptions,
 ): Promise<void> {
-  const reply = await connection.open({
-    signal,
-    timeoutMs,
+  const reply = await start(connection, id, {
+    ...{ signal, timeoutMs, missing: 'CONTAINER_NOT_FOUND' },
     what: `cannot run a program in the container ${container}`,
-    missing: 'CONTAINER_NOT_FOUND',
-    method: 'POST',
-    path: `/exec/${id}/start`,
-    body: { Detach: false, Tty: false },
   });
   const frames = new Demultiplexer();
   const watch = watchForEnd(connection, id, signal, reply.close);
@@ -237,29 +253,9 @@ async function runKiller(
   user: string | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const { Id } = await connection.json(
-    {
-      signal,
-      what: 'cannot end the program',
-      missing: 'CONTAINER_NOT_FOUND',
-      method: 'POST',
-      path: `${containerPath(container)}/exec`,
-      body: {
-        AttachStdout: true,
-        AttachStderr: true,
-        Cmd: ['/bin/sh', '-c', KILLER, 'sh', mark],
-        ...(user === undefined ? {} : { User: user }),
-      },
-    },
-    createdSchema,
-  );
-  const reply = await connection.open({
-    signal,
-    timeoutMs: CALL_TIMEOUT_MS,
-    what: 'cannot end the program',
-    method: 'POST',
-    path: `/exec/${Id}/start`,
-    body: { Detach: false, Tty: false },
-  });
+  const what = 'cannot end the program';
+  const command = ['/bin/sh', '-c', KILLER, 'sh', mark];
+  const id = await create(connection, container, { what, signal, command, user });
+  const reply = await start(connection, id, { what, signal });
   for await (const _ of reply.chunks());
 }

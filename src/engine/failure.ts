@@ -92,7 +92,8 @@ const MEANINGS: readonly Meaning[] = [
     hints: ['Name one that the image has: --platform OS/ARCH.'],
   },
   {
-    pattern: /access denied|denied:|\bdenied\b|forbidden|insufficient[_ ]scope/i,
+    // "permission denied" is what the engine's own machine says, of a program or a limit.
+    pattern: /(?<!permission )\bdenied\b|forbidden|insufficient[_ ]scope/i,
     code: 'PERMISSION_DENIED',
     hints: ['Registries say this too of repositories that do not exist.', CREDENTIALS],
   },

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { RegopsError } from '../base/index.ts';
+import { isRegopsError, RegopsError } from '../base/index.ts';
 import {
   type Digest,
   digestMismatch,
@@ -11,12 +11,7 @@ import {
   parseDigest,
   type Reference,
 } from '../oci/index.ts';
-import {
-  type CallOptions,
-  type EngineConnection,
-  type EngineRequest,
-  SILENCE_TIMEOUT_MS,
-} from './connection.ts';
+import { type CallOptions, type EngineConnection, type EngineRequest, transferring } from './connection.ts';
 import { readJsonLines } from './json-lines.ts';
 import {
   distributionSchema,
@@ -43,7 +38,8 @@ export interface Pushed {
   /** Of the manifest (or index) that the registry was given, in the engine's words: ask the registry to be sure. */
   readonly digest: Digest;
   readonly manifestBytes?: number;
-  readonly layers: LayerCounts;
+  /** Undefined when the engine does not tell (podman). */
+  readonly layers: LayerCounts | undefined;
 }
 
 export interface Pulled {
@@ -51,7 +47,8 @@ export interface Pulled {
   /** Of the manifest (or index) in the registry; undefined when the engine does not tell (old podman). */
   readonly digest?: Digest;
   readonly upToDate: boolean;
-  readonly layers: LayerCounts;
+  /** Undefined when the engine does not tell (podman). */
+  readonly layers: LayerCounts | undefined;
 }
 
 /** What a registry says of a reference, asked by the engine. */
@@ -83,8 +80,7 @@ export class Images {
     return this.#connection.json(
       {
         ...call,
-        what: `cannot inspect ${name}`,
-        missing: 'IMAGE_NOT_FOUND',
+        ...about(`inspect ${name}`),
         method: 'GET',
         path: `/images/${name}/json`,
       },
@@ -97,7 +93,7 @@ export class Images {
     try {
       return await this.inspect(image, call);
     } catch (error) {
-      if (error instanceof RegopsError && error.code === 'IMAGE_NOT_FOUND') return undefined;
+      if (isRegopsError(error, 'IMAGE_NOT_FOUND')) return undefined;
       throw error;
     }
   }
@@ -116,8 +112,7 @@ export class Images {
     return this.#connection.json(
       {
         ...call,
-        what: `cannot read the history of ${name}`,
-        missing: 'IMAGE_NOT_FOUND',
+        ...about(`read the history of ${name}`),
         method: 'GET',
         path: `/images/${name}/history`,
       },
@@ -129,8 +124,7 @@ export class Images {
   async tag(image: ImageName, name: Reference, call: CallOptions = {}): Promise<void> {
     await this.#connection.done({
       ...call,
-      what: `cannot tag ${imageText(image)} as ${formatReference(name)}`,
-      missing: 'IMAGE_NOT_FOUND',
+      ...about(`tag ${imageText(image)} as ${formatReference(name)}`),
       method: 'POST',
       path: `/images/${imageText(image)}/tag`,
       query: { repo: repositoryText(name), tag: tagOf(name) },
@@ -146,8 +140,7 @@ export class Images {
     return this.#connection.json(
       {
         ...call,
-        what: `cannot remove ${name}`,
-        missing: 'IMAGE_NOT_FOUND',
+        ...about(`remove ${name}`),
         method: 'DELETE',
         path: `/images/${name}`,
         query: { force: call.force },
@@ -257,10 +250,8 @@ export class Images {
    */
   async export(images: readonly ImageName[], call: CallOptions = {}): Promise<Readable> {
     const reply = await this.#connection.open({
-      signal: call.signal,
-      silenceMs: call.timeoutMs ?? SILENCE_TIMEOUT_MS,
-      what: `cannot export ${images.map(imageText).join(', ')}`,
-      missing: 'IMAGE_NOT_FOUND',
+      ...transferring(call),
+      ...about(`export ${images.map(imageText).join(', ')}`),
       method: 'GET',
       path: '/images/get',
       query: { names: images.map(imageText) },
@@ -335,13 +326,18 @@ export class Images {
 
   /** The events of a call that goes on for long; `timeoutMs` is how long it may be silent. */
   async *#events(asked: EngineRequest): AsyncGenerator<Readonly<Record<string, unknown>>> {
-    const { timeoutMs, ...request } = asked;
-    const reply = await this.#connection.open({ ...request, silenceMs: timeoutMs ?? SILENCE_TIMEOUT_MS });
+    const { timeoutMs: _timeoutMs, ...request } = asked;
+    const reply = await this.#connection.open({ ...request, ...transferring(asked) });
     for await (const event of readJsonLines(reply.chunks(), asked.what)) {
       throwIfError(asked, event);
       yield event;
     }
   }
+}
+
+/** A call about an image that must be there. */
+function about(deed: string) {
+  return { what: `cannot ${deed}`, missing: 'IMAGE_NOT_FOUND' } as const;
 }
 
 /** The engine's filter by label, for lists. */

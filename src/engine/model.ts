@@ -228,7 +228,7 @@ export const imageSchema = z
      * image has different IDs on two engines, so it is compared by a registry's digest instead.
      */
     id: image.Id,
-    tags: image.RepoTags,
+    tags: namesWithTag(image.RepoTags),
     /** `repository@digest` of every registry it was pushed to or pulled from. */
     repoDigests: image.RepoDigests,
     /** ISO 8601, '' when the image does not say. */
@@ -251,6 +251,11 @@ const EMPTY_RUN: RunConfig = runConfigSchema.parse({});
 
 export type Image = Readonly<z.infer<typeof imageSchema>>;
 
+/** Without docker's name of what has none, and without the digests by which podman pulled. */
+function namesWithTag(names: readonly string[]): string[] {
+  return names.filter((name) => name !== '<none>:<none>' && !name.includes('@'));
+}
+
 /** `GET /images/json`. */
 export const imageListSchema = z.array(
   z
@@ -266,7 +271,7 @@ export const imageListSchema = z.array(
     .transform((image) => ({
       id: image.Id,
       parentId: image.ParentId,
-      tags: image.RepoTags.filter((tag) => tag !== '<none>:<none>'),
+      tags: namesWithTag(image.RepoTags),
       repoDigests: image.RepoDigests.filter((digest) => digest !== '<none>@<none>'),
       createdMs: image.Created * 1000,
       sizeBytes: image.Size,

@@ -52,7 +52,8 @@ export interface LayerCounts {
 
 /** What a stream of events came to. */
 export interface TransferOutcome {
-  readonly layers: LayerCounts;
+  /** Undefined when the engine spoke of no layer: podman counts none. */
+  readonly layers: LayerCounts | undefined;
   readonly digest: Digest | undefined;
   /** Size of the manifest, when it is said. */
   readonly manifestBytes: number | undefined;
@@ -112,11 +113,14 @@ export class Transfer {
     const counted = (...which: readonly LayerPhase[]): number =>
       phases.filter((phase) => which.includes(phase)).length;
     return {
-      layers: {
-        moved: counted('pushed', 'pulled'),
-        existing: counted('exists'),
-        mounted: counted('mounted'),
-      },
+      layers:
+        phases.length === 0
+          ? undefined
+          : {
+              moved: counted('pushed', 'pulled'),
+              existing: counted('exists'),
+              mounted: counted('mounted'),
+            },
       digest: this.#digest,
       manifestBytes: this.#manifestBytes,
       upToDate: this.#upToDate,

@@ -1,7 +1,7 @@
 import type { ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Dispatcher } from 'undici';
-import { abortReason, throwIfAborted } from '../base/index.ts';
+import { abortReason, RegopsError, throwIfAborted } from '../base/index.ts';
 import {
   createConnector,
   proxyAuthorization,
@@ -19,6 +19,8 @@ import type { TlsMaterial } from './tls-files.ts';
 /** Registries' headers are small; signed redirect targets make the largest. */
 const MAX_HEADER_BYTES = 32 * 1024;
 const DEFAULT_CONNECTIONS = 16;
+/** Early hints and the like (1xx) before an answer: each one begins undici's wait for the answer anew. */
+const MAX_INTERIM_ANSWERS = 20;
 
 export interface AgentOptions {
   /** The one origin that may see the client certificate, and that `insecure` is about. */
@@ -121,6 +123,7 @@ export function createAgent(options: AgentOptions): Agent {
           bodyTimeout: answerMs,
           // undici would close the connection after every HEAD, and a push is full of them.
           reset: false,
+          onInfo: interimLimit(url.host),
           ...(signal ? { signal } : {}),
         }),
         signal,
@@ -160,6 +163,19 @@ function headersFor(request: HttpRequest, body: OpenedBody, { forward }: Route):
     ...(body.size === undefined ? {} : { 'content-length': String(body.size) }),
     ...(forward ? { host: request.url.host } : {}),
     ...(authorization ? { 'proxy-authorization': authorization } : {}),
+  };
+}
+
+/** Ends a request whose answer is put off by one interim answer after the other. */
+function interimLimit(peer: string): () => void {
+  let seen = 0;
+  return () => {
+    if (++seen > MAX_INTERIM_ANSWERS) {
+      throw new RegopsError(
+        'PROTOCOL_VIOLATION',
+        `${peer}: more than ${MAX_INTERIM_ANSWERS} interim answers`,
+      );
+    }
   };
 }
 

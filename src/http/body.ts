@@ -7,14 +7,22 @@ import { type HttpResponse, headerOf } from './message.ts';
 /** Up to here it is cheaper to read a body that nobody wants than to lose its connection. */
 const DRAINED_BYTES = 64 * 1024;
 const DRAINED_MS = 1000;
+/** For a document of a few MiB over the slowest line; who sends a byte now and then would hold us for days. */
+const DOCUMENT_MS = 5 * 60_000;
 const EXCERPT_CHARACTERS = 300;
 
 /**
- * The whole body, at most `maxBytes` of it. Throws RESPONSE_TOO_LARGE, or what the connection threw.
+ * The whole body, at most `maxBytes` of it. Throws RESPONSE_TOO_LARGE, TIMED_OUT when it trickles, or what the
+ * connection threw.
  *
  * @param what names the document in the error
  */
-export async function readBody(response: HttpResponse, maxBytes: number, what: string): Promise<Buffer> {
+export async function readBody(
+  response: HttpResponse,
+  maxBytes: number,
+  what: string,
+  deadlineMs = DOCUMENT_MS,
+): Promise<Buffer> {
   const { body } = response;
   const tooLarge = (): RegopsError =>
     new RegopsError('RESPONSE_TOO_LARGE', `${what}: ${response.url.host} sent more than ${maxBytes} bytes`);
@@ -24,11 +32,19 @@ export async function readBody(response: HttpResponse, maxBytes: number, what: s
   }
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    // Leaving the loop destroys the body.
-    if (size > maxBytes) throw tooLarge();
-    chunks.push(chunk);
+  const late = setTimeout(() => {
+    const why = `${what}: ${response.url.host} did not send all of it within ${deadlineMs / 1000} s`;
+    body.destroy(new RegopsError('TIMED_OUT', why));
+  }, deadlineMs);
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      // Leaving the loop destroys the body.
+      if (size > maxBytes) throw tooLarge();
+      chunks.push(chunk);
+    }
+  } finally {
+    clearTimeout(late);
   }
   return Buffer.concat(chunks, size);
 }

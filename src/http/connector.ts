@@ -60,26 +60,23 @@ export class TrustStore {
  */
 export function createConnector(build: typeof BuildConnector, options: ConnectorOptions): Connector {
   const { trust, dialing, timeoutMs } = options;
-  let dialers: { readonly complete: boolean; readonly dial: Connector } | undefined;
-  const dialer = (): Connector => {
-    if (!dialers || dialers.complete !== trust.complete) {
+  const settings = { allowH2: false, timeout: timeoutMs, rejectUnauthorized: !options.insecure };
+  let secure: { readonly complete: boolean; readonly dial: Connector } | undefined;
+  const plainDial = build(settings);
+  /** A context with the roots of a whole system takes as long to make as a request: not where no TLS is spoken. */
+  const secureDial = (): Connector => {
+    if (secure?.complete !== trust.complete) {
       const secureContext = trust.context(options.clientCertificate);
-      dialers = {
-        complete: trust.complete,
-        dial: build({
-          allowH2: false,
-          timeout: timeoutMs,
-          rejectUnauthorized: !options.insecure,
-          ...(secureContext ? { secureContext } : {}),
-        }),
-      };
+      const dial = secureContext ? build({ ...settings, secureContext }) : plainDial;
+      secure = { complete: trust.complete, dial };
     }
-    return dialers.dial;
+    return secure.dial;
   };
 
   const dial = (target: BuildConnector.Options, done: Callback): void => {
     // undici's type hides that a connector gives the socket it is connecting.
-    const socket = dialer()(target, done) as unknown as Socket;
+    const dialer = target.protocol === 'https:' ? secureDial() : plainDial;
+    const socket = dialer(target, done) as unknown as Socket;
     dialing.add(socket);
     // Node only emits the alert by which TLS 1.3 asks for a client certificate; the end of the stream that
     // follows would hide it from undici.

@@ -5,6 +5,7 @@ import type { Client, Dispatcher } from 'undici';
 import { isRegopsError, systemCode } from '../base/index.ts';
 import { createConnector, proxyAuthorization, TrustStore } from './connector.ts';
 import type { Method, ResponseHeaders } from './message.ts';
+import { isParserError } from './network-error.ts';
 import { chooseProxy, type ProxySettings } from './proxy.ts';
 import type { TlsMaterial } from './tls-files.ts';
 
@@ -77,6 +78,8 @@ export interface LaneResult {
   readonly body?: Buffer | undefined;
   /** From `send` to the answer's head; undefined when none came. */
   readonly firstByteMs?: number | undefined;
+  /** Address and port at the other end of the connection (a proxy's, if there is one); undefined if it never stood. */
+  readonly remote?: string | undefined;
 }
 
 /**
@@ -104,15 +107,15 @@ export async function openFastLane(options: FastLaneOptions): Promise<FastLane> 
   const dialing = new Set<Socket | ClientRequest>();
   const through = chooseProxy(origin, options.proxy ?? {});
   const forward = origin.protocol === 'http:' ? through : undefined;
+  const connect = createConnector(buildConnector, {
+    trust: new TrustStore(tls?.ca ?? []),
+    clientCertificate: forward ? undefined : tls?.clientCertificate,
+    insecure: !forward && options.insecure === true,
+    proxy: forward ? undefined : through,
+    timeoutMs,
+    dialing,
+  });
   const clientOptions: Client.Options = {
-    connect: createConnector(buildConnector, {
-      trust: new TrustStore(tls?.ca ?? []),
-      clientCertificate: forward ? undefined : tls?.clientCertificate,
-      insecure: !forward && options.insecure === true,
-      proxy: forward ? undefined : through,
-      timeoutMs,
-      dialing,
-    }),
     allowH2: false,
     pipelining: 1,
     maxHeaderSize: MAX_HEADER_BYTES,
@@ -123,7 +126,15 @@ export async function openFastLane(options: FastLaneOptions): Promise<FastLane> 
     bodyTimeout: 0,
   };
   const lane = new Lane(
-    () => new Client((forward ?? origin).origin, clientOptions),
+    (onConnect) =>
+      new Client((forward ?? origin).origin, {
+        ...clientOptions,
+        connect: (target, done) =>
+          connect(target, (...outcome) => {
+            if (outcome[1]) onConnect(outcome[1]);
+            done(...outcome);
+          }),
+      }),
     connections,
     timeoutMs,
     forward ? forwarding(origin, forward) : undefined,
@@ -154,6 +165,9 @@ function forwarding(origin: URL, proxy: URL): Forwarding {
   };
 }
 
+/** Makes the client of one connection; told of each socket it gets. */
+type OpenClient = (onConnect: (socket: Socket) => void) => Client;
+
 /** A request that waits for a connection. */
 interface Waiting {
   readonly request: LaneRequest;
@@ -164,7 +178,7 @@ class Lane {
   readonly timeoutMs: number;
   readonly forward: Forwarding | undefined;
   readonly #connections: number;
-  readonly #openClient: () => Client;
+  readonly #openClient: OpenClient;
   readonly #slots: Slot[] = [];
   readonly #free: Slot[] = [];
   #waiting: Waiting[] = [];
@@ -173,7 +187,7 @@ class Lane {
   active = 0;
 
   constructor(
-    openClient: () => Client,
+    openClient: OpenClient,
     connections: number,
     timeoutMs: number,
     forward: Forwarding | undefined,
@@ -228,7 +242,7 @@ class Lane {
 
   #grow(): Slot | undefined {
     if (this.#slots.length >= this.#connections) return undefined;
-    const slot = new Slot(this, this.#openClient());
+    const slot = new Slot(this, this.#openClient);
     this.#slots.push(slot);
     return slot;
   }
@@ -268,15 +282,18 @@ class Slot implements Dispatcher.DispatchHandler {
   #status = 0;
   #headers: ResponseHeaders = NO_HEADERS;
   #firstByteMs: number | undefined;
+  #remote: string | undefined;
   #bytes = 0;
   /** The body's first chunk waits for a second: hashing a whole body at once costs a third of a `Hash`. */
   #first: Buffer | undefined;
   #hash: Hash | undefined;
   #parts: Buffer[] | undefined;
 
-  constructor(lane: Lane, client: Client) {
+  constructor(lane: Lane, openClient: OpenClient) {
     this.#lane = lane;
-    this.client = client;
+    this.client = openClient(({ remoteAddress, remotePort }) => {
+      this.#remote = remoteAddress === undefined ? undefined : endpointOf(remoteAddress, remotePort);
+    });
   }
 
   begin(request: LaneRequest, sentAt: number): void {
@@ -385,6 +402,7 @@ class Slot implements Dispatcher.DispatchHandler {
           : undefined,
       body: whole && this.#parts ? joined(this.#parts) : undefined,
       firstByteMs: this.#firstByteMs,
+      remote: this.#remote,
     };
     this.#request = undefined;
     this.#first = undefined;
@@ -404,6 +422,10 @@ class Slot implements Dispatcher.DispatchHandler {
 /** The answer to a request that never reached the other side. */
 function failed(error: LaneError): LaneResult {
   return { status: 0, bytes: 0, headers: NO_HEADERS, error };
+}
+
+function endpointOf(address: string, port: number | undefined): string {
+  return `${address.includes(':') ? `[${address}]` : address}:${port}`;
 }
 
 function joined(parts: Buffer[]): Buffer {
@@ -439,7 +461,5 @@ function errorClass(error: unknown, begun: boolean): LaneError {
   if (known) return known;
   // TLS 1.3 refuses a missing client certificate when the connection already stands.
   if (/^(ERR_SSL_|ERR_TLS_|EPROTO)/.test(code)) return 'tls';
-  return code.startsWith('HPE_') || (error as Error | null)?.name === 'HTTPParserError'
-    ? 'protocol'
-    : 'unreachable';
+  return isParserError(error, code) ? 'protocol' : 'unreachable';
 }

@@ -16,6 +16,7 @@ export {
   openFastLane,
 } from './fast-lane.ts';
 export { type HeaderOptions, setHeaders } from './headers.ts';
+export { ByteRate, limitRate } from './limit-rate.ts';
 export * from './message.ts';
 export { chooseProxy, type ProxySettings } from './proxy.ts';
 export { followRedirects, type RedirectOptions } from './redirect.ts';

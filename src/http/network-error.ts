@@ -136,12 +136,23 @@ export function networkError(thrown: unknown, { peer, timeoutMs, sent }: Circums
   if (code === 'UND_ERR_HEADERS_OVERFLOW' || code === 'HPE_HEADER_OVERFLOW') {
     return fail('RESPONSE_TOO_LARGE', 'the header of its answer is too large');
   }
-  // undici leaves the code out when its parser gives none
-  if (code.startsWith('HPE_') || (thrown instanceof Error && thrown.name === 'HTTPParserError')) {
+  if (isParserError(thrown, code)) {
     return fail('PROTOCOL_VIOLATION', 'its answer is not HTTP', 'If it speaks TLS on this port, use https.');
   }
   if (code === 'UND_ERR_INVALID_ARG') return fail('REQUEST_REFUSED', `not a valid request: ${said(thrown)}`);
   return fail('CONNECTION_FAILED', REFUSALS[code] ?? said(thrown));
+}
+
+/**
+ * True when what came is no HTTP. undici leaves the code out when its parser gives none, and only asserts that a
+ * status has three digits.
+ */
+export function isParserError(thrown: unknown, code: string): boolean {
+  return (
+    code.startsWith('HPE_') ||
+    code === 'ERR_ASSERTION' ||
+    (thrown instanceof Error && thrown.name === 'HTTPParserError')
+  );
 }
 
 /** The names a certificate is for, as far as Node tells them. */

@@ -5,7 +5,7 @@
  * recorded, watches thresholds and hands out samples and a summary. It knows no registry and never prints.
  */
 export type { KindFigures, OperationFigures, WindowFigures } from './figures.ts';
-export type { Distribution } from './histogram.ts';
+export { type Distribution, Histogram } from './histogram.ts';
 export type {
   ClosedModel,
   CreateWorkload,
@@ -24,6 +24,7 @@ export type {
 export { checkPlan } from './plan.ts';
 export { randomStream } from './random.ts';
 export { runLoad } from './run.ts';
-export type { GeneratorFigures, LoadSample, LoadSummary } from './summary.ts';
-export type { Threshold, ThresholdResult } from './threshold.ts';
+export { type GeneratorFigures, judgeGenerator, watchThread } from './self-watch.ts';
+export type { LoadSample, LoadSummary } from './summary.ts';
+export type { Judged, Threshold, ThresholdResult } from './threshold.ts';
 export { evaluateThresholds, parseThreshold } from './threshold.ts';

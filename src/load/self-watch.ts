@@ -8,6 +8,19 @@ export interface ThreadFigures {
   readonly utilization: number;
 }
 
+/** How the generator itself fared: the worst thread's figures. */
+export interface GeneratorFigures {
+  readonly eventLoopDelayP99Ms: number;
+  readonly utilization: number;
+  /** True when the figures say as much of this machine as of the server. */
+  readonly bound: boolean;
+  readonly boundBy: readonly ('event-loop-delay' | 'utilization')[];
+  readonly threads: number;
+}
+
+const BOUND_DELAY_MS = 10;
+const BOUND_UTILIZATION = 0.9;
+
 /** The delay histogram holds the whole distance between two looks at the clock, so the distance asked for is taken off. */
 const RESOLUTION_MS = 5;
 /** First connections and code that is not compiled yet hold up every run's beginning, which says nothing of the load. */
@@ -35,4 +48,15 @@ export function watchThread(): { figures(spareMs: number): ThreadFigures; stop()
       delays.disable();
     },
   };
+}
+
+/** What its threads' figures say of the generator. @param threads how many there were, also without figures */
+export function judgeGenerator(figures: readonly ThreadFigures[], threads: number): GeneratorFigures {
+  const eventLoopDelayP99Ms = Math.max(0, ...figures.map((one) => one.eventLoopDelayP99Ms));
+  const utilization = Math.max(0, ...figures.map((one) => one.utilization));
+  const boundBy = [
+    ...(eventLoopDelayP99Ms > BOUND_DELAY_MS ? (['event-loop-delay'] as const) : []),
+    ...(utilization > BOUND_UTILIZATION ? (['utilization'] as const) : []),
+  ];
+  return { eventLoopDelayP99Ms, utilization, bound: boundBy.length > 0, boundBy, threads };
 }

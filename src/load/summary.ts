@@ -3,7 +3,7 @@ import { Histogram } from './histogram.ts';
 import { type LoadPlan, totalMs } from './plan.ts';
 import type { KindData } from './recording.ts';
 import type { SegmentEnd, SegmentReport } from './segment.ts';
-import type { ThreadFigures } from './self-watch.ts';
+import { type GeneratorFigures, judgeGenerator, type ThreadFigures } from './self-watch.ts';
 import { Series } from './series.ts';
 import { evaluateThresholds, type ThresholdResult } from './threshold.ts';
 import { WindowLedger } from './window.ts';
@@ -24,16 +24,6 @@ export interface LoadSample {
   readonly inFlight: number;
 }
 
-/** How the generator itself fared: the worst thread's figures. */
-export interface GeneratorFigures {
-  readonly eventLoopDelayP99Ms: number;
-  readonly utilization: number;
-  /** True when the figures say as much of this machine as of the server. */
-  readonly bound: boolean;
-  readonly boundBy: readonly ('event-loop-delay' | 'utilization')[];
-  readonly threads: number;
-}
-
 export interface LoadSummary extends Figures {
   /** As in the plan. */
   readonly windows: readonly WindowFigures[];
@@ -52,10 +42,6 @@ export interface LoadSummary extends Figures {
   /** Measured time, without the warm-up: until the last operation was fired or ended. */
   readonly durationMs: number;
 }
-
-const BOUND_DELAY_MS = 10;
-const BOUND_UTILIZATION = 0.9;
-const EMPTY: ThreadFigures = { eventLoopDelayP99Ms: 0, utilization: 0 };
 
 /** What ended a run before its plan did. */
 export interface EarlyEnd {
@@ -121,7 +107,7 @@ export class Ledger {
       ...this.#judged(durationMs),
       windows: this.#windows.map((window) => window.figures(durationMs)),
       unfinished: this.#unfinished,
-      generator: this.#generator(),
+      generator: judgeGenerator(this.#figures, this.#told.length),
       series: this.#series.samples,
       ...early,
       durationMs,
@@ -215,18 +201,6 @@ export class Ledger {
   get #measuredMs(): number {
     const forced = this.#told.some((thread) => thread.interval < Number.POSITIVE_INFINITY);
     return Math.max(this.#endMs - this.#plan.warmupMs, forced ? this.#sampledMs : 0);
-  }
-
-  #generator(): GeneratorFigures {
-    const figures = this.#figures.length > 0 ? this.#figures : [EMPTY];
-    const eventLoopDelayP99Ms = Math.max(...figures.map((one) => one.eventLoopDelayP99Ms));
-    const utilization = Math.max(...figures.map((one) => one.utilization));
-    const boundBy = [
-      ...(eventLoopDelayP99Ms > BOUND_DELAY_MS ? (['event-loop-delay'] as const) : []),
-      ...(utilization > BOUND_UTILIZATION ? (['utilization'] as const) : []),
-    ];
-    const bound = boundBy.length > 0;
-    return { eventLoopDelayP99Ms, utilization, bound, boundBy, threads: this.#told.length };
   }
 }
 

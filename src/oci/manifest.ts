@@ -140,9 +140,10 @@ function typeByShape(document: Record<string, unknown>): string | undefined {
   return undefined;
 }
 
+/** Go's decoder, and so most registries and clients, takes `Manifests` for `manifests`: case does not count here. */
 function refuseTypeConfusion(document: Record<string, unknown>, kind: 'image' | 'index', what: string): void {
-  const foreign = kind === 'index' ? ['config', 'layers', 'fsLayers'] : ['manifests', 'fsLayers'];
-  const found = foreign.find((field) => field in document);
+  const foreign = kind === 'index' ? ['config', 'layers', 'fslayers'] : ['manifests', 'fslayers'];
+  const found = Object.keys(document).find((field) => foreign.includes(field.toLowerCase()));
   if (found) throw invalid(what, `an ${kind} must not have the field '${found}'`);
 }
 

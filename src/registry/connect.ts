@@ -2,11 +2,13 @@ import { type CredentialSource, createAuthenticator } from '../auth/index.ts';
 import { type Clock, isRegopsError, type Log } from '../base/index.ts';
 import {
   type Agent,
+  type ByteRate,
   compose,
   createAgent,
   DEFAULT_RETRY_POLICY,
   discardBody,
   followRedirects,
+  limitRate,
   type ProxySettings,
   retry,
   setHeaders,
@@ -32,6 +34,8 @@ export interface ConnectOptions {
   readonly retries: number;
   /** Requests under way at once. Default: 16. */
   readonly connections?: number;
+  /** How fast the bodies of requests may go out; shared with whoever has the same one. */
+  readonly sendRate?: ByteRate | undefined;
   readonly userAgent: string;
   readonly log: Log;
   readonly clock: Clock;
@@ -95,6 +99,7 @@ function clientAt(origin: URL, options: ConnectOptions): RegistryClient {
     throttle({ concurrent: connections }, clock),
     trace(log, clock),
     setHeaders({ origin, userAgent: options.userAgent }),
+    ...(options.sendRate ? [limitRate(options.sendRate)] : []),
   ];
   const authenticator = createAuthenticator({
     origin,

@@ -1,6 +1,6 @@
 import { type ErrorCode, escapeText, isRegopsError, messageOf, RegopsError } from '../base/index.ts';
 import { discardBody, excerptOf, type HttpResponse, headerOf, readBody } from '../http/index.ts';
-import { LIMITS } from '../oci/index.ts';
+import { type Digest, LIMITS } from '../oci/index.ts';
 import type { RegistryClient } from './client.ts';
 
 /** What a registry said went wrong: its first error code and its words, capped and free of secrets. */
@@ -8,6 +8,8 @@ export interface Complaint {
   /** Error code of the distribution spec ("Error Codes"), when the body was the spec's JSON. */
   readonly code?: string;
   readonly message: string;
+  /** Digests the complaint is about. */
+  readonly digests?: readonly Digest[];
 }
 
 /**
@@ -32,6 +34,7 @@ export function parseComplaint(text: string): Complaint {
     const document: unknown = JSON.parse(text);
     const list = (document as { errors?: unknown })?.errors;
     const first: unknown = Array.isArray(list) ? list[0] : document;
+    const digests = text.match(/\bsha256:[0-9a-f]{64}\b/g) ?? [];
     if (typeof first === 'object' && first !== null) {
       const { code, message, detail, details } = first as Record<string, unknown>;
       const said = [message, detail ?? details]
@@ -40,6 +43,7 @@ export function parseComplaint(text: string): Complaint {
       return {
         ...(typeof code === 'string' && /^[A-Z0-9_]{1,64}$/.test(code) ? { code } : {}),
         message: excerptOf(said.join(': ')),
+        ...(digests.length > 0 ? { digests: [...new Set(digests)] as Digest[] } : {}),
       };
     }
   } catch {
@@ -48,6 +52,9 @@ export function parseComplaint(text: string): Complaint {
   return { message: excerptOf(text) };
 }
 
+/** Who gave an answer, and what is known of it. */
+type FailingRegistry = Pick<RegistryClient, 'domain'> & Partial<Pick<RegistryClient, 'traits'>>;
+
 /**
  * The error for a response that is not the success we asked for.
  *
@@ -55,14 +62,14 @@ export function parseComplaint(text: string): Complaint {
  * @param missing the error code a 404 stands for here
  */
 export async function failure(
-  client: Pick<RegistryClient, 'domain'>,
+  client: FailingRegistry,
   response: HttpResponse,
   doing: string,
   missing: ErrorCode = 'MANIFEST_NOT_FOUND',
 ): Promise<RegopsError> {
   const complaint = await readComplaint(response);
   const said = [complaint.code, complaint.message].filter(Boolean).join(' ');
-  const { code, hints } = classify(response, complaint, client.domain, missing);
+  const { code, hints } = classify(response, complaint, client, missing);
   return new RegopsError(
     code,
     `${doing}: ${client.domain} answered ${response.status}${said ? ` (${said})` : ''}`,
@@ -71,6 +78,9 @@ export async function failure(
       details: {
         status: response.status,
         ...(complaint.code === undefined ? {} : { registryCode: complaint.code }),
+        ...(isBlobUnknown(complaint.code) && complaint.digests
+          ? { missingBlobs: complaint.digests.join(' ') }
+          : {}),
       },
     },
   );
@@ -82,6 +92,20 @@ export function registryCodeOf(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
+/**
+ * The blobs that a registry misses below a manifest it refused, as far as it names them; undefined when the
+ * manifest was refused for something else.
+ */
+export function missingBlobsOf(error: unknown): ReadonlySet<string> | undefined {
+  if (!isBlobUnknown(registryCodeOf(error))) return undefined;
+  const named = (error as RegopsError).details['missingBlobs'];
+  return new Set(typeof named === 'string' ? named.split(' ') : []);
+}
+
+function isBlobUnknown(code: string | undefined): boolean {
+  return code === 'MANIFEST_BLOB_UNKNOWN' || code === 'BLOB_UNKNOWN';
+}
+
 /** The HTTP status inside an error made by {@link failure}. */
 export function statusOf(error: unknown): number | undefined {
   const status = (error as Partial<RegopsError> | undefined)?.details?.['status'];
@@ -91,7 +115,7 @@ export function statusOf(error: unknown): number | undefined {
 function classify(
   response: HttpResponse,
   complaint: Complaint,
-  domain: string,
+  { domain, traits }: FailingRegistry,
   missing: ErrorCode,
 ): { code: ErrorCode; hints: string[] } {
   const { status } = response;
@@ -118,7 +142,11 @@ function classify(
   if (status === 413) {
     return {
       code: 'UPLOAD_REJECTED',
-      hints: ['A proxy may limit the size of a request: try --chunk-size 32MiB.'],
+      hints: [
+        traits?.chunksRefused
+          ? 'A proxy may limit the size of a request, and uploads in chunks are refused: raise its limit.'
+          : 'A proxy may limit the size of a request: try --chunk-size 32MiB.',
+      ],
     };
   }
   if (status === 429) {

@@ -1,5 +1,6 @@
+import { formatScopes, mergeScopes, parseChallenges, parseScopes } from '../auth/index.ts';
 import { type Clock, type Log, messageOf, silentLog } from '../base/index.ts';
-import { discardBody, type LaneRequest, openFastLane } from '../http/index.ts';
+import { discardBody, type LaneRequest, type LaneResult, openFastLane } from '../http/index.ts';
 import type { RegistryClient, RegistryConnection } from './client.ts';
 import { reconnect } from './connect.ts';
 import { resolveLocation } from './upload/location.ts';
@@ -13,6 +14,14 @@ const MAX_GRANTS = 10_000;
 export interface LaneGrant {
   /** Headers (names and values in turn) with the user agent and what authorizes; built once per `base` and proof. */
   headers(base: readonly string[]): string[];
+  /** How often what authorizes has changed: which one a request was sent with. */
+  readonly version: number;
+  /**
+   * Takes up what a refusal (401) says: a token is fetched for the scopes it names beside the grant's own, for a
+   * cache or a proxy may know a repository by another name. False when that brings nothing new. Never rejects.
+   * @param version of the proof that was refused
+   */
+  reconsider(refusal: LaneResult['headers'], version: number): Promise<boolean>;
 }
 
 /**
@@ -57,10 +66,7 @@ export async function openRegistryLane(
 
   const refresh = setInterval(() => {
     for (const grant of grants.values()) {
-      client.authorization(grant.scopes).then(
-        (authorization) => grant.prove(authorization),
-        (error) => log.trace(`${connection.domain}: no new token: ${messageOf(error)}`),
-      );
+      grant.refresh().catch((error) => log.trace(`${connection.domain}: no new token: ${messageOf(error)}`));
     }
   }, REFRESH_MS).unref();
 
@@ -74,15 +80,10 @@ export async function openRegistryLane(
       await discardBody(await client.request({ method: 'GET', to: new URL(path, origin), scopes }));
     },
     async grant(scopes) {
-      const authorization = await client.authorization(scopes);
       const key = scopes.join(' ');
-      const known = grants.get(key);
-      if (known) {
-        known.prove(authorization);
-        return known;
-      }
+      const grant = grants.get(key) ?? new Grant(scopes, userAgent, (wanted) => client.authorization(wanted));
+      await grant.refresh();
       if (grants.size >= MAX_GRANTS) grants.clear();
-      const grant = new Grant(scopes, userAgent, authorization);
       grants.set(key, grant);
       return grant;
     },
@@ -104,21 +105,48 @@ export async function openRegistryLane(
 }
 
 class Grant implements LaneGrant {
-  readonly scopes: readonly string[];
+  /** What it is for, and what the registry calls that, if it said so. */
+  readonly #wanted: readonly string[];
+  #scopes: readonly string[];
   readonly #userAgent: string;
+  readonly #authorize: (scopes: readonly string[]) => Promise<string | undefined>;
   #authorization: string | undefined;
   readonly #built = new Map<readonly string[], string[]>();
+  version = 0;
 
-  constructor(scopes: readonly string[], userAgent: string, authorization: string | undefined) {
-    this.scopes = scopes;
+  constructor(
+    scopes: readonly string[],
+    userAgent: string,
+    authorize: (scopes: readonly string[]) => Promise<string | undefined>,
+  ) {
+    this.#wanted = this.#scopes = scopes;
     this.#userAgent = userAgent;
-    this.#authorization = authorization;
+    this.#authorize = authorize;
   }
 
-  prove(authorization: string | undefined): void {
+  /** Throws what the token service throws. */
+  async refresh(): Promise<void> {
+    const authorization = await this.#authorize(this.#scopes);
     if (authorization === this.#authorization) return;
     this.#authorization = authorization;
+    this.version++;
     this.#built.clear();
+  }
+
+  async reconsider(refusal: LaneResult['headers'], version: number): Promise<boolean> {
+    if (version !== this.version) return true;
+    const named = parseChallenges(refusal['www-authenticate'])
+      .find(({ scheme }) => scheme === 'bearer')
+      ?.parameters.get('scope');
+    if (named === undefined) return false;
+    // First come first: some registries read only the first (see `ScopeSet`).
+    this.#scopes = formatScopes(mergeScopes(parseScopes([named]), parseScopes(this.#wanted)));
+    try {
+      await this.refresh();
+    } catch {
+      return false;
+    }
+    return version !== this.version;
   }
 
   headers(base: readonly string[]): string[] {
@@ -129,5 +157,31 @@ class Grant implements LaneGrant {
       this.#built.set(base, built);
     }
     return built;
+  }
+}
+
+/** A lane's grants for very many repositories: one for all where the registry does not ask for what it is. */
+export class LaneGrants {
+  readonly #lane: RegistryLane;
+  #everywhere: LaneGrant | undefined;
+
+  /** @param lane that has learned how the registry wants it */
+  constructor(lane: RegistryLane) {
+    this.#lane = lane;
+  }
+
+  /** The grant for token scopes, if it is at hand. */
+  granted(scopes: readonly string[]): LaneGrant | undefined {
+    return this.#everywhere ?? this.#lane.granted(scopes);
+  }
+
+  /** The grant for token scopes, fetched if need be. Throws what the token service throws. */
+  async grant(scopes: readonly string[]): Promise<LaneGrant> {
+    const known = this.granted(scopes);
+    if (known) return known;
+    const grant = await this.#lane.grant(scopes);
+    const authorization = await this.#lane.client.authorization(scopes);
+    if (authorization === undefined || authorization.startsWith('Basic ')) this.#everywhere = grant;
+    return grant;
   }
 }

@@ -18,9 +18,10 @@ export {
 } from './client.ts';
 export { type ConnectOptions, connectRegistry } from './connect.ts';
 export { type Deletion, deleteReference } from './delete.ts';
-export { registryCodeOf, statusOf } from './failure.ts';
-export { type LaneGrant, openRegistryLane, type RegistryLane } from './fast-lane.ts';
+export { missingBlobsOf, registryCodeOf, statusOf } from './failure.ts';
+export { type LaneGrant, LaneGrants, openRegistryLane, type RegistryLane } from './fast-lane.ts';
 export { faultOf, headerIn, type LaneExchange, LaneExchanger } from './lane-exchange.ts';
+export { TagLister } from './lane-lists.ts';
 export {
   type PulledRequest,
   Puller,
@@ -29,7 +30,7 @@ export {
   type PullRequestKind,
   type PullResult,
 } from './lane-pull.ts';
-export { collect, listRepositories, listTags } from './lists.ts';
+export { collect, listRepositories, listTags, namesIn } from './lists.ts';
 export * from './manifests.ts';
 export { nextPage } from './paging.ts';
 export { ping } from './ping.ts';

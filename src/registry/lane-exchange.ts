@@ -50,14 +50,31 @@ export class LaneExchanger<Kind extends string> {
     });
   }
 
-  /** As {@link send}, for a GET: redirects within the registry are followed, those to elsewhere are given back. */
-  read(exchange: LaneExchange<Kind>, onDone: (result: LaneResult) => void, hops = 0): void {
+  /**
+   * As {@link send}, for a GET: redirects within the registry are followed, those to elsewhere are given back; a
+   * refusal that names other token scopes is answered once by asking again with them.
+   */
+  read(exchange: LaneExchange<Kind>, onDone: (result: LaneResult) => void): void {
+    const { grant } = exchange;
+    const { version } = grant;
+    this.#follow(exchange, 0, (result) => {
+      if (result.status !== 401) onDone(result);
+      else {
+        void grant.reconsider(result.headers, version).then((isBetter) => {
+          if (isBetter) this.#follow(exchange, 0, onDone);
+          else onDone(result);
+        });
+      }
+    });
+  }
+
+  #follow(exchange: LaneExchange<Kind>, hops: number, onDone: (result: LaneResult) => void): void {
     this.send(exchange, (result) => {
       const path = isRedirect(result)
         ? this.lane.pathTo(result.headers['location'], exchange.path)
         : undefined;
       if (path === undefined || hops === MAX_HOPS) onDone(result);
-      else this.read({ ...exchange, path }, onDone, hops + 1);
+      else this.#follow({ ...exchange, path }, hops + 1, onDone);
     });
   }
 }

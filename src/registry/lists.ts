@@ -6,7 +6,7 @@ import { failure } from './failure.ts';
 import { type Listing, pages } from './paging.ts';
 
 /** ECR refuses to list more than a thousand at once, and so does distribution as it comes. */
-const PAGE_SIZE = 1000;
+export const PAGE_SIZE = 1000;
 
 /**
  * All tags of a repository, page by page, in the registry's order (distribution spec, end-8).
@@ -85,7 +85,8 @@ function names(
   });
 }
 
-function namesIn(page: Buffer, field: string, what: string): string[] {
+/** The texts of a page's list. Throws PROTOCOL_VIOLATION for what is no such page. */
+export function namesIn(page: Buffer, field: string, what: string): string[] {
   const broken = (how: string): RegopsError =>
     new RegopsError('PROTOCOL_VIOLATION', `${what}: the registry's list ${how}`);
   let document: unknown;

@@ -1,6 +1,7 @@
 import { RegopsError } from '../base/index.ts';
 import { discardBody, type HttpResponse } from '../http/index.ts';
 import type { RegistryClient } from './client.ts';
+import { NameSet } from './name-set.ts';
 
 /** A hundred thousand pages or ten million entries mean a registry that never ends. */
 const MAX_PAGES = 100_000;
@@ -39,7 +40,7 @@ export async function* pages<T>(
 ): AsyncGenerator<readonly T[]> {
   const { what, pageSize } = listing;
   const visited = new Set<string>();
-  const seen = new Set<string>();
+  const seen = new NameSet();
   let barren = 0;
   let to: string | URL | undefined = pageSize === undefined ? path : `${path}?n=${pageSize}`;
   for (let page = 0; to !== undefined; page++) {
@@ -62,9 +63,7 @@ export async function* pages<T>(
     if (response.status !== 200) throw await listing.refuse(response);
     const fresh: T[] = [];
     for (const entry of await listing.parse(response)) {
-      const key = listing.keyOf(entry);
-      if (!seen.has(key)) fresh.push(entry);
-      seen.add(key);
+      if (seen.add(listing.keyOf(entry))) fresh.push(entry);
     }
     if (fresh.length > 0) yield fresh;
     barren = fresh.length > 0 ? 0 : barren + 1;

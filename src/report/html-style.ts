@@ -74,6 +74,11 @@ figcaption b{display:inline-block;font-weight:650}
 .c1{--c:var(--c1)}.c2{--c:var(--c2)}.c3{--c:var(--c3)}.c4{--c:var(--c4)}.c5{--c:var(--c5)}.c6{--c:var(--c6)}.c7{--c:var(--c7)}.c8{--c:var(--c8)}
 .line{stroke:var(--c)}
 .dot{fill:var(--c)}
+.timeline{display:block;width:100%;height:auto;margin-bottom:6px}
+.bar{fill:var(--c);fill-opacity:.85}
+.bar.open{fill-opacity:.35;stroke:var(--c);stroke-dasharray:4 3}
+.sign{fill:var(--card);font-size:12px;font-weight:650;text-anchor:middle}
+.bar.open+.sign{fill:var(--ink)}
 .at rect{fill:transparent}
 .at path{stroke:var(--axis);stroke-dasharray:2 2}
 .at path,.at .dot{visibility:hidden}

@@ -4,6 +4,7 @@ import { STYLE } from './html-style.ts';
 import { type Markup, markup, textLines, trusted } from './markup.ts';
 import type { Check, Ending, Metric, Report, Section, Table } from './model.ts';
 import { drawPlots, readable } from './plot.ts';
+import { drawTimeline } from './timeline.ts';
 
 /** Rows of one table; a browser takes seconds to lay out more than this. */
 const MAX_ROWS = 2000;
@@ -86,14 +87,20 @@ function drawChecks(checks: readonly Check[]): Markup | undefined {
   });
   const timed = checks.some(({ durationMs }) => durationMs !== undefined);
   const passed = checks.filter(({ status }) => status === 'pass');
+  const untold = checks.filter(isUntold);
   const folded = passed.length > MAX_OPEN_PASSES;
   const open = STATUSES.flatMap(([status]) =>
-    status === 'pass' && folded ? [] : checks.filter((check) => check.status === status),
+    status === 'pass' && folded ? [] : checks.filter((check) => check.status === status && !isUntold(check)),
   );
   return card(
     'Checks',
-    markup`<div class="counts">${counts}</div>${open.length > 0 && checkTable(open, timed)}${folded && markup`<details><summary>what passed</summary>${checkTable(passed, timed)}</details>`}`,
+    markup`<div class="counts">${counts}</div>${open.length > 0 && checkTable(open, timed)}${folded && markup`<details><summary>what passed</summary>${checkTable(passed, timed)}</details>`}${untold.length > 0 && markup`<details><summary>what could not be told</summary>${checkTable(untold, timed)}</details>`}`,
   );
+}
+
+/** Of how the run went, not of what was judged. */
+function isUntold({ status, advisory = false }: Check): boolean {
+  return status === 'unknown' && advisory;
 }
 
 function checkTable(checks: readonly Check[], timed: boolean): Markup {
@@ -110,16 +117,16 @@ function checkTable(checks: readonly Check[], timed: boolean): Markup {
   return markup`${tableOf(head, rows)}${moreRows(checks.length)}`;
 }
 
-function drawSection({ title, facts, table, text }: Section): Markup {
+function drawSection({ title, facts, table, timeline, text }: Section): Markup {
   const list =
     facts !== undefined &&
     facts.length > 0 &&
     markup`<dl>${facts.map(([name, value]) => markup`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`;
-  if (!list && !table && text === undefined)
+  if (!list && !table && !timeline && text === undefined)
     return markup`${title !== undefined && markup`<h2 class="part">${title}</h2>\n`}`;
   return card(
     title ?? '',
-    markup`${list}${table && drawTable(table)}${text !== undefined && markup`<pre>${textLines(text.replace(/\n$/, ''))}</pre>`}`,
+    markup`${list}${table && drawTable(table)}${timeline && timeline.bars.length > 0 && drawTimeline(timeline)}${text !== undefined && markup`<pre>${textLines(text.replace(/\n$/, ''))}</pre>`}`,
   );
 }
 

@@ -27,14 +27,37 @@ export interface Report {
 }
 
 /**
- * A part of a report for people: a heading, facts as name and value, a table, or text. One with nothing but a title
+ * A part of a report for people: a heading, facts as name and value, a table, a time line, or text. One with nothing but a title
  * is the heading of those that follow.
  */
 export interface Section {
   readonly title?: string;
   readonly facts?: readonly (readonly [name: string, value: string])[];
   readonly table?: Table;
+  readonly timeline?: Timeline;
   readonly text?: string;
+}
+
+/** What happened when, and side by side with what: drawn where a format can draw, else told as text. */
+export interface Timeline {
+  /** The same in plain text, for formats that cannot draw. */
+  readonly text: string;
+  readonly bars: readonly TimelineBar[];
+}
+
+export interface TimelineBar {
+  /** Who did it; bars of one lane stand in one row, or in more where they overlap. */
+  readonly lane: string;
+  /** The sign on the bar, a letter or two. */
+  readonly label: string;
+  /** What it was. */
+  readonly name: string;
+  /** What else is known of it. */
+  readonly note?: string;
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** Nobody knows when it ended. */
+  readonly open?: boolean;
 }
 
 export interface Table {
@@ -54,7 +77,10 @@ export interface Check {
   /** What it is one of many of (a repository, a phase): a test suite of its own in `junit`. */
   readonly group?: string;
   readonly status: 'pass' | 'warn' | 'fail' | 'unknown';
-  /** It is of how the run itself went, not of what was judged: a warning of it is no problem found. */
+  /**
+   * It is of how the run itself went, not of what was judged: a warning of it is no problem found, and that it
+   * could not be told is no state of what is watched.
+   */
   readonly advisory?: boolean;
   /** What was seen, in one line. */
   readonly message: string;

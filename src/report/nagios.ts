@@ -21,7 +21,9 @@ const TEXT_MAX = 1024;
  * for (monitoring-plugins guidelines, "Plugin Output" and "Performance data").
  */
 export function renderNagios(report: Report, service: string): { state: NagiosState; line: string } {
-  const checks = report.checks ?? [];
+  const checks = (report.checks ?? []).filter(
+    ({ status, advisory = false }) => status !== 'unknown' || !advisory,
+  );
   const state = checks.reduce<NagiosState>((worst, { status }) => graver(worst, STATE_OF[status]), 'OK');
   const wrong = checks.filter(({ status }) => status !== 'pass');
   const text = [

@@ -158,7 +158,8 @@ function floorOf(series: readonly Series[], values: readonly number[]): number {
   return low < 0 || steady ? low : 0;
 }
 
-interface Axis {
+/** An axis: from where to where, and its ticks. */
+export interface Axis {
   readonly low: number;
   readonly high: number;
   readonly step: number;
@@ -166,7 +167,7 @@ interface Axis {
 }
 
 /** An axis over these values with about so many ticks, all of them round. */
-function axis(from: number, to: number, about: number, stepFor: (atLeast: number) => number): Axis {
+export function axis(from: number, to: number, about: number, stepFor: (atLeast: number) => number): Axis {
   // A number has no more than 15 digits to tell one tick from the next.
   const step = stepFor(Math.max((to - from) / about, Math.max(Math.abs(from), Math.abs(to)) * 1e-12));
   const first = Math.floor(from / step);
@@ -186,7 +187,7 @@ function byteStep(atLeast: number): number {
 }
 
 /** The next of 1, 2, 5 with any power of ten. */
-function rounded(atLeast: number): number {
+export function rounded(atLeast: number): number {
   if (!(atLeast > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(atLeast));
   return ([1, 2, 5].find((digit) => digit * power >= atLeast * 0.999) ?? 10) * power;
@@ -241,7 +242,8 @@ export function readable(value: number): string {
   );
 }
 
-function px(value: number): string {
+/** A length in the drawing, to a tenth. */
+export function px(value: number): string {
   return String(Math.round(value * 10) / 10);
 }
 

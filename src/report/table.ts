@@ -41,9 +41,13 @@ function drawSection(section: Section, chalk: ChalkInstance, width: number | und
   const content =
     drawFacts(section.facts ?? [], chalk) +
     (section.table ? drawTable(section.table, chalk, width) : '') +
-    (section.text === undefined ? '' : `${escapeLines(section.text.replace(/\n$/, ''))}\n`);
+    [section.timeline?.text, section.text].map(drawText).join('');
   if (title === '') return content;
   return `${chalk.bold(content === '' ? `── ${title} ──` : title)}\n${content}`;
+}
+
+function drawText(text: string | undefined): string {
+  return text === undefined ? '' : `${escapeLines(text.replace(/\n$/, ''))}\n`;
 }
 
 function drawFacts(facts: readonly (readonly [string, string])[], chalk: ChalkInstance): string {
@@ -90,12 +94,14 @@ function shrink(widths: number[], table: Table, width: number): void {
   }
 }
 
-/** What passed is not listed: a report says it in its sections or its summary. */
+/** What passed is not listed, nor what was not looked at: a report says it in its sections or its summary. */
 function drawChecks(checks: readonly Check[], chalk: ChalkInstance): string {
   const marks = { fail: chalk.red('fail'), warn: chalk.yellow('warn'), unknown: chalk.yellow('unknown') };
   return checks
-    .map(({ status, name, message }) =>
-      status === 'pass' ? '' : `${marks[status]}${GAP}${escapeText(name)}: ${escapeText(message)}\n`,
+    .map(({ status, name, message, advisory = false }) =>
+      status === 'pass' || (status === 'unknown' && advisory)
+        ? ''
+        : `${marks[status]}${GAP}${escapeText(name)}: ${escapeText(message)}\n`,
     )
     .join('');
 }

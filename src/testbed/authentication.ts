@@ -1,7 +1,7 @@
 import { isDomain } from '../oci/index.ts';
 import { covers, formatScope, requiredAccess } from './access.ts';
 import { type Account, isSameAccount, parseBasic } from './accounts.ts';
-import type { ApiRequest, Layer } from './exchange.ts';
+import type { ApiRequest, Layer, Reply } from './exchange.ts';
 import { isAdministration } from './routes.ts';
 import { TOKEN_SERVICE, type Tokens } from './tokens.ts';
 import { errorReply } from './wire-errors.ts';
@@ -31,22 +31,41 @@ export function requireToken(tokens: Tokens, ownUrl: () => string, account?: Acc
     return async (request) => {
       if (request.route?.name === 'token') return next(request);
       if (request.route && isAdministration(request.route)) return administration(request);
-      const needed = requiredAccess(request);
-      const token = /^bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+      const token = bearerOf(request);
       const granted = token === undefined ? undefined : tokens.accessOf(token);
-      if (granted && covers(granted, needed)) return next(request);
-
-      const parameters = [
-        `realm="${realmOf(request, ownUrl())}"`,
-        `service="${TOKEN_SERVICE}"`,
-        ...(needed.length > 0 ? [`scope="${needed.map(formatScope).join(' ')}"`] : []),
-        ...(token === undefined ? [] : [`error="${granted ? 'insufficient_scope' : 'invalid_token'}"`]),
-      ];
-      return errorReply('UNAUTHORIZED', 'authentication required', {
-        headers: { 'www-authenticate': `Bearer ${parameters.join(',')}` },
-      });
+      if (granted && covers(granted, requiredAccess(request))) return next(request);
+      return challenge(request, ownUrl(), token && (granted ? 'insufficient_scope' : 'invalid_token'));
     };
   };
+}
+
+/** The token that a request brings. */
+function bearerOf({ headers }: ApiRequest): string | undefined {
+  return /^bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1];
+}
+
+/**
+ * Ends the token that a request brings before its time, and asks for another one as {@link requireToken} does;
+ * undefined for a request without a token.
+ */
+export function expireToken(tokens: Tokens, request: ApiRequest, ownUrl: string): Reply | undefined {
+  const token = bearerOf(request);
+  if (token === undefined) return undefined;
+  tokens.revoke(token);
+  return challenge(request, ownUrl, 'invalid_token');
+}
+
+function challenge(request: ApiRequest, ownUrl: string, error: string | undefined): Reply {
+  const needed = requiredAccess(request);
+  const parameters = [
+    `realm="${realmOf(request, ownUrl)}"`,
+    `service="${TOKEN_SERVICE}"`,
+    ...(needed.length > 0 ? [`scope="${needed.map(formatScope).join(' ')}"`] : []),
+    ...(error === undefined ? [] : [`error="${error}"`]),
+  ];
+  return errorReply('UNAUTHORIZED', 'authentication required', {
+    headers: { 'www-authenticate': `Bearer ${parameters.join(',')}` },
+  });
 }
 
 /** Under the name the client knows us by: a careful one refuses a realm on another host. */

@@ -51,8 +51,7 @@ export function uploadEndpoints(storage: Storage, uploads: Uploads): Endpoints {
 
   const cancel: EndpointHandler = async (_request, { repository, reference }) => {
     const upload = uploads.find(repository, reference);
-    uploads.remove(upload);
-    await upload.discard();
+    await uploads.drop(upload);
     return { status: 204 };
   };
 

@@ -36,8 +36,10 @@ export interface Reply {
 export interface Cut {
   /** After so many bytes of the body, or before the head. */
   readonly after: number | 'nothing';
-  /** With an abrupt reset, or by an orderly end. */
-  readonly with: 'reset' | 'end';
+  /** With an abrupt reset, by an orderly end, or not at all: nothing more is said until the client leaves. */
+  readonly with: 'reset' | 'end' | 'silence';
+  /** Ends a silence. */
+  readonly until?: AbortSignal;
 }
 
 export type Handler = (request: ApiRequest) => Promise<Reply>;
@@ -48,6 +50,21 @@ export type Layer = (next: Handler) => Handler;
 /** Puts layers around a handler; the first is the outermost. */
 export function wrap(layers: readonly Layer[], handler: Handler): Handler {
   return layers.reduceRight<Handler>((next, layer) => layer(next), handler);
+}
+
+/** The same request, with something of it changed; its body is still to be read once. */
+export function changedRequest(
+  request: ApiRequest,
+  changes: Partial<Pick<ApiRequest, 'query' | 'headers' | 'route' | 'body'>>,
+): ApiRequest {
+  const { method, path, query, headers, route, origin } = request;
+  return {
+    ...{ method, path, query, headers, route, origin },
+    get body() {
+      return request.body;
+    },
+    ...changes,
+  };
 }
 
 /** A JSON reply. */
@@ -181,9 +198,8 @@ async function sendUntilCut(
   const { body, cut } = reply;
   const { socket } = response;
   try {
-    if (cut.after === 'nothing') return;
-    response.writeHead(reply.status, reply.headers).flushHeaders();
-    let left = method === 'HEAD' ? 0 : cut.after;
+    if (cut.after !== 'nothing') response.writeHead(reply.status, reply.headers).flushHeaders();
+    let left = method === 'HEAD' || cut.after === 'nothing' ? 0 : cut.after;
     if (left > 0) {
       for await (const part of body) {
         const sent = part.subarray(0, left);
@@ -194,14 +210,33 @@ async function sendUntilCut(
         if (left === 0) break;
       }
     }
+    if (cut.with === 'silence') await leftAlone(response, cut.until);
     // A reset must not overtake what was written before it.
-    if (cut.with === 'reset' && socket) await new Promise((resolve) => socket.write('', resolve));
+    if (cut.with === 'reset' && cut.after !== 'nothing' && socket)
+      await new Promise((resolve) => socket.write('', resolve));
   } finally {
     if (body instanceof Readable) body.destroy();
     if (cut.with === 'end') socket?.destroySoon();
+    else if (cut.with === 'silence') response.destroy();
     else if (socket && !('encrypted' in socket)) socket.resetAndDestroy();
     else response.destroy();
   }
+}
+
+/** Takes whatever still comes, and resolves when the client has left or the silence ends. */
+function leftAlone(response: ServerResponse, until: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (response.destroyed || until?.aborted) return resolve();
+    const done = (): void => {
+      response.off('close', done);
+      until?.removeEventListener('abort', done);
+      resolve();
+    };
+    response.once('close', done);
+    until?.addEventListener('abort', done, { once: true });
+    // Nobody notices that a client has left while its bytes are not read.
+    response.req.resume();
+  });
 }
 
 /** Resolves when the socket takes more, or never will. */

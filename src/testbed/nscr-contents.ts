@@ -97,6 +97,20 @@ export class ContentCounter {
   }
 }
 
+/** Removes the blobs that no manifest refers to, however young they are. Gives how many, and their bytes. */
+export async function collectGarbage(
+  storage: Storage,
+  counter: ContentCounter,
+): Promise<{ readonly blobs: number; readonly bytes: number }> {
+  const inventory = storage.inventory();
+  const { unreferenced, unreferencedBytes } = await counter.count(inventory);
+  for (const { name, blobs: held } of inventory.repositories) {
+    const garbage = [...held.keys()].filter((digest) => unreferenced.has(digest));
+    for (const digest of garbage) await storage.deleteBlob(name, digest);
+  }
+  return { blobs: unreferenced.size, bytes: unreferencedBytes };
+}
+
 function sum(numbers: Iterable<number>): number {
   let total = 0;
   for (const number of numbers) total += number;

@@ -1,7 +1,7 @@
 import type { Clock } from '../base/index.ts';
 import type { EndpointHandler, Endpoints } from './endpoints.ts';
 import { jsonReply } from './exchange.ts';
-import { ContentCounter, type ContentCounts, type References } from './nscr-contents.ts';
+import { ContentCounter, type ContentCounts, collectGarbage, type References } from './nscr-contents.ts';
 import type { Storage } from './storage.ts';
 import type { Uploads } from './uploads.ts';
 
@@ -161,15 +161,10 @@ export function nscrEndpoints({ storage, uploads, references, clock, startedAt }
    * way may lose one. No manifest is removed: what was accepted was whole.
    */
   const collect: EndpointHandler = async () => {
-    const inventory = storage.inventory();
-    const { unreferenced, unreferencedBytes } = await counter.count(inventory);
-    for (const { name, blobs: held } of inventory.repositories) {
-      const garbage = [...held.keys()].filter((digest) => unreferenced.has(digest));
-      for (const digest of garbage) await storage.deleteBlob(name, digest);
-    }
+    const { blobs, bytes } = await collectGarbage(storage, counter);
     return jsonReply(200, {
-      blobsRemoved: unreferenced.size,
-      spaceFreed: unreferencedBytes,
+      blobsRemoved: blobs,
+      spaceFreed: bytes,
       manifestsRemoved: 0,
     });
   };

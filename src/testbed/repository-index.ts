@@ -53,7 +53,7 @@ export class RepositoryIndex {
   readonly #names = new SortedNames();
   readonly #holders = new Map<Digest, number>();
   #revision = 0;
-  /** Told of every name that comes or goes. */
+  /** Told of every name that comes or goes, and of every tag that moves. */
   watcher: ((change: NameChange) => void) | undefined;
 
   /** Makes a change; false when it changed nothing (already so, nothing to delete, a tag for a missing manifest). */
@@ -185,7 +185,7 @@ export class RepositoryIndex {
     if (before) removeFrom(held.tagsOf, before, text);
     held.tags.set(text, digest);
     held.tagNames.add(text);
-    if (!before) this.watcher?.({ repository: held.name, tag: text, isListed: true });
+    this.watcher?.({ repository: held.name, tag: text, isListed: true, before });
     addTo(held.tagsOf, digest, text);
     return true;
   }
@@ -212,7 +212,7 @@ export class RepositoryIndex {
     held.tags.delete(text);
     held.tagNames.delete(text);
     removeFrom(held.tagsOf, digest, text);
-    this.watcher?.({ repository: held.name, tag: text, isListed: false });
+    this.watcher?.({ repository: held.name, tag: text, isListed: false, before: digest });
     return true;
   }
 

@@ -45,11 +45,13 @@ export interface Inventory {
   readonly repositories: readonly RepositoryContents[];
 }
 
-/** A tag, or without one a repository, that is listed from now on or no longer. */
+/** A tag, or without one a repository, that is listed from now on or no longer; or a tag that points elsewhere. */
 export interface NameChange {
   readonly repository: string;
   readonly tag?: string;
   readonly isListed: boolean;
+  /** What the tag pointed at before; undefined for one that was not there. */
+  readonly before?: Digest | undefined;
 }
 
 /**
@@ -74,7 +76,7 @@ export interface Storage {
   inventory(): Inventory;
   /** The same of one repository. */
   contents(repository: string): RepositoryContents | undefined;
-  /** Tells of every name that comes or goes; there is one watcher at a time. */
+  /** Tells of every name that comes or goes, and of every tag that moves; there is one watcher at a time. */
   watchNames(watcher: (change: NameChange) => void): void;
 
   spool(): Spool;
@@ -93,4 +95,14 @@ export interface Storage {
   deleteBlob(repository: string, digest: Digest): Promise<boolean>;
 
   close(): Promise<void>;
+}
+
+/** A storage with some of its answers given by another. */
+export function overlaidStorage(storage: Storage, answers: Partial<Storage>): Storage {
+  return new Proxy(storage, {
+    get(target, key) {
+      const value: unknown = Reflect.get(answers, key) ?? Reflect.get(target, key);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
 }

@@ -3,27 +3,29 @@ import { join } from 'node:path';
 import { type Clock, type Log, RegopsError, silentLog, systemClock } from '../base/index.ts';
 import type { Account } from './accounts.ts';
 import { answerAlts, type RunTask, Tasks } from './alts/index.ts';
-import { requireBasic, requireToken } from './authentication.ts';
+import { expireToken, requireBasic, requireToken } from './authentication.ts';
 import { uploadEndpoints } from './blob-uploads.ts';
 import { blobEndpoints } from './blobs.ts';
 import { makeCertificates, writeCertificates } from './certificates.ts';
 import { discoveryEndpoints } from './discovery.ts';
+import { Elsewhere, type ForeignRequest } from './elsewhere.ts';
 import { dispatch, refuseInvalidNames } from './endpoints.ts';
 import { type Handler, type Layer, wrap } from './exchange.ts';
 import { type Fault, type FaultControl, Faults } from './faults/index.ts';
 import { folderStorage } from './folder-storage.ts';
 import { memoryStorage } from './indexed-storage.ts';
 import { manifestEndpoints } from './manifests.ts';
-import { References } from './nscr-contents.ts';
+import { ContentCounter, collectGarbage, References } from './nscr-contents.ts';
 import { nscrEndpoints } from './nscr-endpoints.ts';
+import { PERSONAS, type Persona, type PersonaName, personaEndpoints, playEdge } from './personas/index.ts';
 import { pruneEndpoints } from './prune.ts';
 import { PullThroughStorage } from './pull-through.ts';
 import { ApiServer, type RequestLine } from './server.ts';
 import type { Storage } from './storage.ts';
-import { blobCount, checkSynthetic, type SyntheticSpec, SyntheticStorage } from './synthetic/index.ts';
+import { checkSynthetic, type SyntheticSpec, SyntheticStorage } from './synthetic/index.ts';
 import { tokenEndpoints } from './token-service.ts';
 import { Tokens } from './tokens.ts';
-import { answerTraffic, type Traffic, TrafficCounter } from './traffic.ts';
+import { answerTraffic, type Traffic, TrafficCounter, type TrafficWatch } from './traffic.ts';
 import { Uploads } from './uploads.ts';
 import type { Upstream } from './upstream.ts';
 import { addressUpstream } from './upstream-address.ts';
@@ -71,6 +73,10 @@ export interface TestbedOptions {
   readonly synthetic?: SyntheticSpec;
   /** Also schedules tests of packages; with `dir` they outlive the process. */
   readonly alts?: AltsOptions;
+  /** Plays a registry that clients meet, with the quirks it is known for (personas/table.ts). */
+  readonly persona?: PersonaName;
+  /** Repositories that exist from the start, for a persona that makes none when something is pushed. */
+  readonly repositories?: readonly string[];
   readonly log?: Log;
   /** Told of every request when it is over. */
   readonly onRequest?: (line: RequestLine) => void;
@@ -98,8 +104,14 @@ export interface Testbed {
   readonly faults: FaultControl;
   /** What was fetched so far; the same as `GET /api/regops/traffic`. */
   traffic(): Traffic;
+  /** What came to the second origin, where faults and personas send clients. */
+  readonly foreignRequests: readonly ForeignRequest[];
+  /** Upload sessions that are open. */
+  openUploads(): number;
   /** Sets what `traffic` tells to nothing. */
   resetTraffic(): void;
+  /** Counts what is fetched from now on, beside what `traffic` tells. */
+  watchTraffic(): TrafficWatch;
   /** Ends every connection and frees everything; what a folder holds stays. Safe to call twice. */
   close(): Promise<void>;
 }
@@ -120,6 +132,15 @@ export async function startTestbed(options: TestbedOptions = {}): Promise<Testbe
   if (synthetic && (upstream || options.dir !== undefined)) {
     throw new RegopsError('CONFIG_INVALID', 'synthetic images are not kept in a folder and have no upstream');
   }
+  if (synthetic && options.persona) {
+    throw new RegopsError('CONFIG_INVALID', 'synthetic images have no quirks: they can only be read');
+  }
+  const persona: Persona | undefined = options.persona && PERSONAS[options.persona];
+  if (persona?.tokenService === false && options.tokenAuth) {
+    throw new RegopsError('CONFIG_INVALID', `${persona.title} has no token service`, {
+      hints: ['Its clients sign in by Basic: give an account alone.'],
+    });
+  }
   const closers: (() => Promise<void>)[] = [];
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => {
@@ -127,10 +148,7 @@ export async function startTestbed(options: TestbedOptions = {}): Promise<Testbe
     return closed;
   };
   try {
-    const traffic = new TrafficCounter({
-      hasUpstream: upstream !== undefined,
-      numbered: synthetic ? blobCount(synthetic) : 0,
-    });
+    const traffic = new TrafficCounter({ hasUpstream: upstream !== undefined });
     const own = synthetic
       ? new SyntheticStorage(synthetic)
       : options.dir === undefined
@@ -151,23 +169,24 @@ export async function startTestbed(options: TestbedOptions = {}): Promise<Testbe
 
     let url = '';
     const tokens = options.tokenAuth
-      ? new Tokens(clock, options.tokenLifetimeMs ?? TOKEN_LIFETIME_MS)
+      ? new Tokens(clock, options.tokenLifetimeMs ?? persona?.tokenLifetimeMs ?? TOKEN_LIFETIME_MS)
       : undefined;
     const layers: Layer[] = [answerErrors(log)];
     if (upstream?.domain !== undefined) layers.push(addressUpstream(upstream.domain));
     layers.push(refuseInvalidNames);
+    if (persona) layers.push(playEdge(persona));
     if (tokens) layers.push(requireToken(tokens, () => url, auth));
     else if (auth) layers.push(requireBasic(auth));
     layers.push(answerTraffic(traffic));
     const references = new References();
     const pruning = cache && pruneEndpoints({ cache, references, domain: upstream?.domain, clock });
     const nscr = { uploads, references, clock, startedAt: clock.now() };
-    const endpointsOn = (held: Storage): Handler => {
+    const honestOn = (held: Storage): Handler => {
       const reading = {
         ...discoveryEndpoints(held),
         ...blobEndpoints(held, traffic),
         ...manifestEndpoints(held, traffic),
-        ...(tokens && tokenEndpoints(tokens, auth)),
+        ...(tokens && tokenEndpoints(tokens, auth, persona?.refusedAction)),
       };
       if (synthetic) return refuseWrites(dispatch(reading));
       return dispatch({
@@ -177,7 +196,23 @@ export async function startTestbed(options: TestbedOptions = {}): Promise<Testbe
         ...pruning,
       });
     };
-    const faults = new Faults({ seed: options.faultSeed ?? 0, clock, log, storage, endpointsOn });
+    const elsewhere = new Elsewhere(
+      wrap([answerErrors(log), refuseInvalidNames], honestOn(storage)),
+      { host, certificates, log },
+      clientHost,
+    );
+    const endpointsOn = persona
+      ? personaEndpoints(persona, honestOn, {
+          ...{ uploads, references, elsewhere, log },
+          repositories: options.repositories ?? [],
+        })
+      : honestOn;
+    const faults = new Faults({
+      ...{ seed: options.faultSeed ?? 0, clock, log, storage, endpointsOn, uploads, elsewhere },
+      collectBlobs: async () =>
+        (await collectGarbage(storage, new ContentCounter(storage, references))).blobs,
+      expire: tokens && ((request) => expireToken(tokens, request, url)),
+    });
     faults.addAll(options.faults ?? []);
     layers.push(faults.layer);
     if (options.alts) {
@@ -197,7 +232,10 @@ export async function startTestbed(options: TestbedOptions = {}): Promise<Testbe
     const handler = wrap(layers, endpointsOn(storage));
     const { onRequest } = options;
     const server = await ApiServer.listen(handler, { host, port, certificates, log, onRequest });
-    closers.push(() => server.close());
+    closers.push(
+      () => server.close(),
+      () => elsewhere.close(),
+    );
     // First of all: who waits for a fault would keep the server open.
     closers.push(() => faults.close());
 
@@ -208,8 +246,11 @@ export async function startTestbed(options: TestbedOptions = {}): Promise<Testbe
       host: clientHost,
       port: server.port,
       faults,
+      foreignRequests: elsewhere.requests,
+      openUploads: () => uploads.list().length,
       traffic: () => traffic.totals(),
       resetTraffic: () => traffic.reset(),
+      watchTraffic: () => traffic.watch(),
       ...(files && { caFile: files.caFile }),
       ...(files?.clientCertFile && { clientCertFile: files.clientCertFile }),
       ...(files?.clientKeyFile && { clientKeyFile: files.clientKeyFile }),

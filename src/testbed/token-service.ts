@@ -1,4 +1,4 @@
-import { formatScope, grantScopes } from './access.ts';
+import { formatScope, grantScopes, parseScope } from './access.ts';
 import { type Account, isSameAccount, parseBasic } from './accounts.ts';
 import { readBounded } from './bounded.ts';
 import type { EndpointHandler, Endpoints } from './endpoints.ts';
@@ -19,11 +19,23 @@ interface TokenRequest {
  * The token service of Docker's token authentication specification: GET with Basic credentials or none, and
  * OAuth2's POST with a password or a refresh token. With an account, anonymous clients may only pull;
  * without one, everybody may do everything and credentials are not looked at.
+ *
+ * @param refusedAction one that no scope may name
  */
-export function tokenEndpoints(tokens: Tokens, account: Account | undefined): Endpoints {
+export function tokenEndpoints(
+  tokens: Tokens,
+  account: Account | undefined,
+  refusedAction?: string,
+): Endpoints {
   const isKnown = (given: Account): boolean => account === undefined || isSameAccount(given, account);
 
+  const isRefused = (scope: string): boolean =>
+    refusedAction !== undefined && (parseScope(scope)?.actions.includes(refusedAction) ?? false);
+
   const issue = (user: string, { scopes, wantsRefreshToken, refreshToken }: TokenRequest): Reply => {
+    if (scopes.flatMap((scope) => scope.split(' ')).some((scope) => isRefused(scope))) {
+      return badRequest('invalid scope');
+    }
     const access = grantScopes(scopes, account !== undefined && user === '');
     const { token, expiresInSeconds, issuedAt } = tokens.issueAccess(user, access);
     const refresh =

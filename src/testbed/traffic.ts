@@ -23,26 +23,28 @@ export interface Traffic {
   };
 }
 
+/** A count of its own, from the moment it was asked for. */
+export interface TrafficWatch {
+  traffic(): Traffic;
+  end(): void;
+}
+
 /**
  * Counts what is fetched, when its reply begins: who has read a reply finds it counted. A fault that answers in a
  * registry's place is no fetch; one that spoils a reply later does not undo it.
  */
 export class TrafficCounter {
   readonly #hasUpstream: boolean;
-  /** Of blobs that their storage numbers; memory comes as they are fetched. */
-  #byOrdinal: Uint32Array;
-  readonly #byDigest = new Map<string, number>();
-  #counts = zero();
+  #own = new Count();
+  readonly #watches = new Set<Count>();
 
-  /** @param numbered how many blobs the storage numbers */
-  constructor({ hasUpstream = false, numbered = 0 }: { hasUpstream?: boolean; numbered?: number } = {}) {
+  constructor({ hasUpstream = false }: { hasUpstream?: boolean } = {}) {
     this.#hasUpstream = hasUpstream;
-    this.#byOrdinal = new Uint32Array(numbered);
   }
 
   /** The reply to a GET of a manifest. */
   countManifest({ status }: Reply): void {
-    if (isFetch(status)) this.#counts.manifestGets++;
+    if (isFetch(status)) this.#each((count) => count.add('manifestGets', 1));
   }
 
   /**
@@ -51,52 +53,117 @@ export class TrafficCounter {
    */
   countBlob({ status, headers }: Reply, digest: string, ordinal: number | undefined): void {
     if (!isFetch(status)) return;
-    const counts = this.#counts;
-    counts.blobGets++;
-    counts.blobBytes += Number(headers?.['content-length'] ?? 0);
-    const gets = ordinal === undefined ? this.#countDigest(digest) : this.#countOrdinal(ordinal);
-    if (gets === 1) counts.distinctBlobs++;
-    counts.maxGetsOfOneBlob = Math.max(counts.maxGetsOfOneBlob, gets);
+    const bytes = Number(headers?.['content-length'] ?? 0);
+    this.#each((count) => count.addBlob(digest, ordinal, bytes));
   }
 
   /** Something that was fetched from the upstream. */
   countFetch(what: 'manifest' | 'blob'): void {
-    if (what === 'manifest') this.#counts.manifestFetches++;
-    else this.#counts.blobFetches++;
+    this.#each((count) => count.add(what === 'manifest' ? 'manifestFetches' : 'blobFetches', 1));
   }
 
   /** Bytes of a blob that came from the upstream. */
   countFetchedBytes(bytes: number): void {
-    this.#counts.fetchedBytes += bytes;
+    this.#each((count) => count.add('fetchedBytes', bytes));
   }
 
   totals(): Traffic {
-    const { manifestFetches, blobFetches, fetchedBytes, ...own } = this.#counts;
+    return this.#own.traffic(this.#hasUpstream);
+  }
+
+  /** Begins anew; watches go on. */
+  reset(): void {
+    this.#own = new Count();
+  }
+
+  /** Counts from now on, whatever was before. */
+  watch(): TrafficWatch {
+    const count = new Count();
+    this.#watches.add(count);
     return {
-      ...own,
-      ...(this.#hasUpstream && { upstream: { manifestFetches, blobFetches, blobBytes: fetchedBytes } }),
+      traffic: () => count.traffic(this.#hasUpstream),
+      end: () => void this.#watches.delete(count),
     };
   }
 
-  /** Begins anew. */
-  reset(): void {
-    this.#counts = zero();
-    this.#byOrdinal = new Uint32Array(this.#byOrdinal.length);
-    this.#byDigest.clear();
+  #each(tell: (count: Count) => void): void {
+    tell(this.#own);
+    for (const count of this.#watches) tell(count);
+  }
+}
+
+type Sum =
+  | 'manifestGets'
+  | 'blobGets'
+  | 'distinctBlobs'
+  | 'maxGetsOfOneBlob'
+  | 'blobBytes'
+  | 'manifestFetches'
+  | 'blobFetches'
+  | 'fetchedBytes';
+
+/** What was fetched since one moment. */
+class Count {
+  readonly #byOrdinal = new OrdinalCounts();
+  readonly #byDigest = new Map<string, number>();
+  readonly #sums: Record<Sum, number> = {
+    manifestGets: 0,
+    blobGets: 0,
+    distinctBlobs: 0,
+    maxGetsOfOneBlob: 0,
+    blobBytes: 0,
+    manifestFetches: 0,
+    blobFetches: 0,
+    fetchedBytes: 0,
+  };
+
+  add(sum: Sum, by: number): void {
+    this.#sums[sum] += by;
   }
 
-  #countOrdinal(ordinal: number): number {
-    const gets = (this.#byOrdinal[ordinal] ?? 0) + 1;
-    this.#byOrdinal[ordinal] = gets;
-    return gets;
+  addBlob(digest: string, ordinal: number | undefined, bytes: number): void {
+    const gets = ordinal === undefined ? this.#addDigest(digest) : this.#byOrdinal.add(ordinal);
+    const sums = this.#sums;
+    sums.blobGets++;
+    sums.blobBytes += bytes;
+    if (gets === 1) sums.distinctBlobs++;
+    sums.maxGetsOfOneBlob = Math.max(sums.maxGetsOfOneBlob, gets);
+  }
+
+  traffic(hasUpstream: boolean): Traffic {
+    const { manifestFetches, blobFetches, fetchedBytes, ...own } = this.#sums;
+    return {
+      ...own,
+      ...(hasUpstream && { upstream: { manifestFetches, blobFetches, blobBytes: fetchedBytes } }),
+    };
   }
 
   /** 0 for one blob too many. */
-  #countDigest(digest: string): number {
+  #addDigest(digest: string): number {
     const gets = this.#byDigest.get(digest) ?? 0;
     if (gets === 0 && this.#byDigest.size >= MOST_DIGESTS) return 0;
     this.#byDigest.set(digest, gets + 1);
     return gets + 1;
+  }
+}
+
+const PAGE = 4096;
+
+/** How often each of very many numbered things came; memory comes with them. */
+class OrdinalCounts {
+  readonly #pages = new Map<number, Uint32Array>();
+
+  /** The count with this one. */
+  add(ordinal: number): number {
+    const number = Math.floor(ordinal / PAGE);
+    let page = this.#pages.get(number);
+    if (!page) {
+      page = new Uint32Array(PAGE);
+      this.#pages.set(number, page);
+    }
+    const count = (page[ordinal % PAGE] as number) + 1;
+    page[ordinal % PAGE] = count;
+    return count;
   }
 }
 
@@ -116,17 +183,4 @@ export function answerTraffic(counter: TrafficCounter): Layer {
 
 function isFetch(status: number): boolean {
   return status === 200 || status === 206;
-}
-
-function zero() {
-  return {
-    manifestGets: 0,
-    blobGets: 0,
-    distinctBlobs: 0,
-    maxGetsOfOneBlob: 0,
-    blobBytes: 0,
-    manifestFetches: 0,
-    blobFetches: 0,
-    fetchedBytes: 0,
-  };
 }

@@ -155,12 +155,23 @@ export class Uploads {
     if (this.#open.size >= MOST_SESSIONS) {
       const idlest = Array.from(this.#open.values()).find((upload) => !upload.isReceiving);
       if (!idlest) throw refusal('TOOMANYREQUESTS', 'too many uploads are under way');
-      this.remove(idlest);
-      await idlest.discard();
+      await this.drop(idlest);
     }
     const upload = this.startUnlisted(repository);
     this.#open.set(upload.id, upload);
     return upload;
+  }
+
+  /** As {@link find}, but undefined for what is not there. */
+  get(repository: string, id: string): Upload | undefined {
+    const upload = this.#open.get(id);
+    return upload && !upload.hasEnded && upload.repository === repository ? upload : undefined;
+  }
+
+  /** Throws an upload away, in the middle of a request too. */
+  async drop(upload: Upload): Promise<void> {
+    this.remove(upload);
+    await upload.discard();
   }
 
   /** Refuses with BLOB_UPLOAD_UNKNOWN what is not open, or is another repository's. */

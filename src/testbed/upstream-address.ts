@@ -1,5 +1,4 @@
-import type { ApiRequest, Layer } from './exchange.ts';
-import type { Route } from './routes.ts';
+import { changedRequest, type Layer } from './exchange.ts';
 import { errorReply } from './wire-errors.ts';
 
 /**
@@ -26,17 +25,6 @@ export function addressUpstream(domain: string): Layer {
     if (!isNamed) return next(request);
     const { repository } = route;
     const local = { ...route, repository: repository.slice(slash + 1), addressedAs: repository };
-    return next(withRoute(request, local));
-  };
-}
-
-/** The same request for another repository. */
-function withRoute(request: ApiRequest, route: Route): ApiRequest {
-  const { method, path, query, headers, origin } = request;
-  return {
-    ...{ method, path, query, headers, origin, route },
-    get body() {
-      return request.body;
-    },
+    return next(changedRequest(request, { route: local }));
   };
 }

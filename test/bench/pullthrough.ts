@@ -159,7 +159,7 @@ function repositories(count: number): string[] {
 /** What one puller gets done, and what it costs this process. */
 async function pull(client: RegistryClient, time: number): Promise<Pulled> {
   const before = process.cpuUsage();
-  const { result } = await pullthroughBench(
+  const result = await pullthroughBench(
     {
       ...PULLTHROUGH_BENCH_DEFAULTS,
       cache: client.domain,

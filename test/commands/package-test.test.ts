@@ -157,6 +157,72 @@ repositories: ["mine=deb https://user:hidden-word@packages.example.com/debian bo
     expect(result.tasks[0].verdict).toMatchObject({ outcome: 'lost' });
   });
 
+  test('third-party tests with their variables, and a callback, in the fields that ALTS reads', async () => {
+    const scheduler = await openScheduler();
+    const argv = ['curl', ...ON_DEBIAN, ...at(scheduler), '--dry-run', '--json'].concat(
+      ['--test-repo', 'https://me:hidden-word@git.example.com/tests.git#curl/basic@v1'],
+      ['--test-repo', 'https://git.example.com/more#curl'],
+      ['--test-env', 'MODE=full', '--test-env', 'API_TOKEN=hidden-word'],
+    );
+    const answer = ended(0, await run('submit', [...argv, '--callback', '/api/v1/tests/7/']));
+    const [payload] = answer.json().result.payloads;
+    expect(payload).toMatchObject({
+      callback_href: '/api/v1/tests/7/',
+      test_configuration: {
+        tests: [
+          {
+            url: 'https://REDACTED@git.example.com/tests.git',
+            test_dir: 'curl/basic',
+            git_ref: 'v1',
+          },
+          { url: 'https://git.example.com/more', test_dir: 'curl' },
+        ],
+        test_env: { extra_env_vars: ['MODE=full', 'API_TOKEN=REDACTED'] },
+      },
+    });
+    expect(answer.stdout + answer.stderr).not.toContain('hidden-word');
+    expect(answer.json().warnings).toEqual([expect.stringContaining('passes over the test repository')]);
+    const url = ended(
+      0,
+      await run('submit', [...argv, '--callback', 'https://me:hidden-word@bs.example.com/']),
+    );
+    expect(url.json().result.payloads[0].callback_url).toBe('https://REDACTED@bs.example.com/');
+    for (const bad of [
+      ['--test-env', 'A B=1'],
+      ['--test-env', 'A'],
+      ['--callback', 'ftp://x/'],
+      ['--test-repo', 'x#y'],
+    ]) {
+      ended(64, await run('submit', [...argv, ...bad]));
+    }
+  });
+
+  test('what is wanted for all tests stands in flags, for some in the matrix', async () => {
+    const scheduler = await openScheduler();
+    const matrix = folder('tests.csv');
+    await writeFile(
+      matrix,
+      'package,test-repo,test-env,callback\n' +
+        'one,https://git.example.com/a.git#d,A=1;B=2,/done\ntwo,https://git.example.com/b.git#e,,\n',
+    );
+    const argv = [
+      '--matrix',
+      matrix,
+      ...ON_DEBIAN,
+      ...at(scheduler),
+      '--test-env',
+      'C=3',
+      '--dry-run',
+      '--json',
+    ];
+    const { payloads } = ended(0, await run('submit', argv)).json().result;
+    expect(payloads).toMatchObject([
+      { callback_href: '/done', test_configuration: { test_env: { extra_env_vars: ['A=1', 'B=2'] } } },
+      { test_configuration: { tests: [{ test_dir: 'e' }], test_env: { extra_env_vars: ['C=3'] } } },
+    ]);
+    expect(payloads[1]).not.toHaveProperty('callback_href');
+  });
+
   test('--dry-run prints exactly what would be sent, but for secrets, and sends nothing', async () => {
     const scheduler = await openScheduler();
     const argv = ['curl=7.88', '--dist', 'AlmaLinux:9', '--arch', 'x86_64', ...at(scheduler)].concat(
@@ -425,6 +491,9 @@ describe('token', () => {
     const argv = ['--email', 'me@example.com', '--config', folder('alts.yaml')];
     const { stdout } = ended(0, await run('token', argv));
     expect(stdout).toBe(`${token({ email: 'me@example.com' }, SECRET, 'HS512')}\n`);
+    const scheduler = await openScheduler();
+    const env = { REGOPS_ALTS_TOKEN: stdout };
+    ended(0, await run('submit', ['curl', ...ON_DEBIAN, ...at(scheduler)], { env }));
     const told = ended(0, await run('token', [...argv, '--algorithm', 'HS256'])).stdout;
     expect(told).toBe(`${token({ email: 'me@example.com' })}\n`);
   });

@@ -253,6 +253,8 @@ describe('--dry-run', () => {
     expect(run.json().result).toMatchObject({
       dryRun: true,
       totals: null,
+      passes: null,
+      unfinished: 0,
       requests: { manifests: 0, prunes: 0 },
     });
     for (const { imagesPerSecond } of run.json().result.tallies) expect(imagesPerSecond).toBeNull();
@@ -304,6 +306,16 @@ describe('scenarios', () => {
     const argv = ['--scenario=herd', '--clients=4', '--herd-images=1', '--patterns=-0001', '--json'];
     const { result } = ended(1, await bench(rig, argv)).json();
     expect(result.herd[0].failed).toBeGreaterThan(0);
+  });
+
+  test('a herd that misses a threshold is exit 1, and is the last one when asked for', async () => {
+    const rig = await openRig();
+    const argv = ['--scenario=herd', '--clients=4', '--herd-images=3', '--patterns=-0001', '--json'];
+    const limits = ['--threshold', 'p50<0.001ms', '--threshold=errors<1', '--abort-on-fail'];
+    const { result } = ended(1, await bench(rig, [...argv, ...limits])).json();
+    expect(result.thresholds.map(({ ok }: { ok: boolean }) => ok)).toEqual([false, true]);
+    expect(result).toMatchObject({ abortedBy: 'p50<0.001ms', generator: { threads: 1 } });
+    expect(result.herd).toHaveLength(1);
   });
 
   test('at a rate, whatever happens', async () => {
@@ -484,6 +496,36 @@ describe('credentials', () => {
     expect(rig.shown.join('\n')).not.toContain(btoa('up:upstream-secret'));
   });
 
+  describe('where cache and upstream are one registry', () => {
+    const auth = { username: 'ca', password: 'cache-secret' };
+    const wrong = (flag: string) => [`--${flag}username=ca`, `--${flag}password=wrong`];
+
+    test.each([
+      ['the registry’s', ['--username=ca', '--password=cache-secret']],
+      ['the cache’s', CACHE],
+    ])('%s are for both', async (_whose, given) => {
+      const one = await openRegistry({ synthetic: parseSynthetic(SPEC), auth });
+      const run = ended(
+        0,
+        await bench({ cache: one, upstream: one }, [...given, ...argv, '--path-style=mirror']),
+      );
+      expect(run.json().result.totals).toMatchObject({ images: 4, failed: 0 });
+    });
+
+    test.each([
+      ['the upstream', [...wrong(''), ...CACHE]],
+      ['the cache', ['--username=ca', '--password=cache-secret', ...wrong('pullthrough-')]],
+      ['the upstream', []],
+    ])('%s keeps its own', async (who, given) => {
+      const one = await openRegistry({ synthetic: parseSynthetic(SPEC), auth });
+      const run = ended(
+        77,
+        await bench({ cache: one, upstream: one }, [...given, ...argv, '--path-style=mirror']),
+      );
+      expect(run.json().error.message).toContain(who);
+    });
+  });
+
   test('from the environment they are kept apart too', async () => {
     const rig = await guardedRig(false);
     const env = {
@@ -510,6 +552,8 @@ describe('refuses before it starts', () => {
     '--patterns=a --rate=fast',
     '--patterns=a --rate=5/s --prune',
     '--patterns=a --rate=5/s --scenario=herd',
+    '--patterns=a --threshold=dropped<1%',
+    '--patterns=a --threshold=p99{warm}<1s',
     '--patterns=a --tally-seconds=0',
     '--patterns=a --iteration-seconds=-1',
     '--patterns=a --upstream=synthetic:images=5',

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import type { PushTarResult } from '../../src/jobs/push-tar/index.ts';
 import { openFront, refuse } from '../support/http-front.ts';
@@ -128,7 +128,39 @@ describe('where to', () => {
     expect(await digestAt(registry, 'app', 'x')).toBeUndefined();
   });
 
+  test('stored names mapped, each with its tags', async () => {
+    const registry = await openRegistry();
+    await writeDockerArchive(folder('a.tar'), await twoImages());
+    const run = await push([
+      ...[folder('a.tar'), '--registry-url', registry.url],
+      ...['--map', 'localhost:5000/team=shop/new', '--map', 'docker.io/library=mirror'],
+    ]);
+    expect(ended(0, run).stdout.replaceAll(/@.*/g, '').trim().split('\n')).toEqual([
+      `${registry.name}/shop/new/app:1.0`,
+      `${registry.name}/shop/new/app:latest`,
+      `${registry.name}/mirror/tool:2`,
+    ]);
+  });
+
+  test('a map that meets no stored name pushes nothing', async () => {
+    const registry = await openRegistry();
+    await writeDockerArchive(folder('a.tar'), [await oneImage()]);
+    const run = await push([folder('a.tar'), '--registry-url', registry.url, '--map', 'team/old=team/new']);
+    expect(ended(64, run).stderr).toContain('no stored name begins like that');
+    expect(registry.requests).toEqual([]);
+  });
+
   test.each([
+    [['--to', 'r.example.com/a', '--map', 'a=b'], '--to names the target in full'],
+    [
+      ['--registry-url', 'r.example.com', '--repository', 'a', '--map', 'a=b'],
+      '--repository takes the place',
+    ],
+    [['--registry-url', 'r.example.com', '--map', 'a'], "invalid map 'a'"],
+    [['--registry-url', 'r.example.com', '--map', 'a=B'], 'lowercase'],
+    [['--registry-url', 'r.example.com', '--limit-rate', '12'], '--limit-rate'],
+    [['--registry-url', 'r.example.com', '--limit-rate', '10B/s'], '10B/s is too slow'],
+    [['--registry-url', 'r.example.com', '--dry-run', '--digest-file', 'x'], 'a dry run pushes nothing'],
     [[], 'where to? Neither --to nor --registry-url is given'],
     [['--to', 'r.example.com/a', '--tag', 'x'], '--to names the target in full'],
     [['--to', 'r.example.com/a', '--repository', 'b'], '--to names the target in full'],
@@ -355,7 +387,7 @@ describe('the answer', () => {
       Array(2).fill('exists'),
     );
     expect(images.map((image) => image.digest)).toEqual(first.images.map((image) => image.digest));
-    expect((await readFile(folder('cache', 'regops', 'layers.json'), 'utf8')).length).toBeGreaterThan(0);
+    expect((await readFile(folder('cache', 'regops', 'layers.jsonl'), 'utf8')).length).toBeGreaterThan(0);
   });
 
   test('without the cache is that layers of unknown digest were sent again, and no more than that', async () => {
@@ -370,7 +402,7 @@ describe('the answer', () => {
     expect(second.totals.sentBytes).toBe(registry.bytesIn() - before);
     expect(second.totals).toMatchObject({ uploaded: 2, existing: 1 });
     expect(second.images[0]?.digest).toBe(first.images[0]?.digest);
-    await expect(readFile(folder('cache', 'regops', 'layers.json'))).rejects.toThrow('ENOENT');
+    await expect(readFile(folder('cache', 'regops', 'layers.jsonl'))).rejects.toThrow('ENOENT');
   });
 
   test('a push of stored blobs sends nothing twice, cache or not', async () => {
@@ -412,7 +444,99 @@ describe('the answer', () => {
   });
 });
 
+describe('an index that names more than the archive holds', () => {
+  test.each([[[]], [['--platform', 'all']], [['--preserve-digests']]])(
+    'keeps its digest where an earlier push brought the rest (%j)',
+    async (flags) => {
+      const registry = await openRegistry();
+      const amd64 = await makeImage({ seed: 'amd64' });
+      const arm = await makeImage({ seed: 'arm', platform: { os: 'linux', architecture: 'arm64' } });
+      const index = makeIndex({ images: [amd64, arm], names: ['app:1'] });
+      const armTree = await treeOf(arm);
+      await writeOciArchive(folder('sparse.tar'), [index], { omit: [...armTree.blobs.keys()] });
+      await writeOciArchive(folder('arm.tar'), [arm]);
+      const argv = (archive: string, tag: string) => [folder(archive), '--to', `${registry.name}/app:${tag}`];
+      await pushJson(argv('arm.tar', 'arm'));
+      const { images } = await pushJson([...argv('sparse.tar', '1'), ...flags]);
+      expect(images[0]?.digest).toBe((await treeOf(index)).root.digest);
+      // Elsewhere the rest is missing.
+      const other = [folder('sparse.tar'), '--to', `${registry.name}/other:1`, ...flags];
+      if (flags.length > 0) ended(65, await push(other));
+      else expect((await pushJson(other)).images[0]?.digest).not.toBe(images[0]?.digest);
+    },
+  );
+});
+
+describe('beside the answer', () => {
+  test('ndjson has a line for everything that happens, the answer last', async () => {
+    const registry = await openRegistry();
+    await writeDockerArchive(folder('a.tar'), await twoImages());
+    const run = await push([folder('a.tar'), '--registry-url', registry.url, '--format', 'ndjson']);
+    const events = ended(0, run).events('push-tar.events');
+    const ofType = (type: string) => events.filter((event) => event.type === type);
+    expect(events[0]).toMatchObject({ type: 'plan', plan: { images: 2, blobs: 6 } });
+    expect(
+      ofType('blob')
+        .map(({ blob }) => blob.status)
+        .sort(),
+    ).toEqual(['mounted', 'uploaded', 'uploaded', 'uploaded', 'uploaded', 'uploaded']);
+    expect(ofType('manifest')).toHaveLength(2);
+    expect(ofType('tag').map(({ tag, digest }) => `${tag.reference}@${digest}`)).toEqual(
+      events
+        .at(-1)
+        .result.images.flatMap((image: PushTarResult['images'][number]) =>
+          image.tags.map(({ reference }) => `${reference}@${image.digest}`),
+        ),
+    );
+    expect(events.at(-1)).toMatchObject({ type: 'result', ok: true });
+  });
+
+  test('--digest-file has the digest of each image, once', async () => {
+    const registry = await openRegistry();
+    await writeDockerArchive(folder('a.tar'), await twoImages());
+    const argv = [folder('a.tar'), '--registry-url', registry.url, '--digest-file', folder('digests')];
+    const { images } = await pushJson(argv);
+    expect(await readFile(folder('digests'), 'utf8')).toBe(`${images[0]?.digest}\n${images[1]?.digest}\n`);
+  });
+
+  test('a digest file that cannot be written is 73, and the answer is given all the same', async () => {
+    const registry = await openRegistry();
+    await writeDockerArchive(folder('a.tar'), [await oneImage()]);
+    const argv = [folder('a.tar'), '--registry-url', registry.url, '--digest-file', folder()];
+    const answer = ended(73, await push([...argv, '--json'])).json();
+    expect(answer).toMatchObject({ error: { code: 'OUTPUT_FAILED' }, result: { totals: { tags: 1 } } });
+  });
+
+  test('a push that fails writes none', async () => {
+    const registry = await openRegistry();
+    await writeDockerArchive(folder('a.tar'), [await oneImage()]);
+    const front = await openFront(registry, (request, response) =>
+      request.method === 'POST' ? refuse(response, 403, 'DENIED') : false,
+    );
+    const argv = [folder('a.tar'), '--registry-url', front.url, '--digest-file', folder('digests')];
+    ended(77, await push(argv));
+    await expect(readFile(folder('digests'))).rejects.toThrow('ENOENT');
+  });
+});
+
 describe('how', () => {
+  test('an OCI layout keeps the digests it has, unless a packing is asked for', async () => {
+    const registry = await openRegistry();
+    const image = await oneImage();
+    await writeOciArchive(folder('a.tar'), [image], { compression: 'none' });
+    const { digest } = (await treeOf(image, 'none')).root;
+    const argv = [folder('a.tar'), '--registry-url', registry.url];
+    expect((await pushJson(argv)).images[0]?.digest).toBe(digest);
+    expect((await pushJson([...argv, '--compression', 'gzip'])).images[0]?.digest).not.toBe(digest);
+  });
+
+  test('a limited rate changes nothing of what arrives', async () => {
+    const registry = await openRegistry();
+    await writeDockerArchive(folder('a.tar'), await twoImages());
+    ended(0, await push([folder('a.tar'), '--registry-url', registry.url, '--limit-rate', '1MiB/s']));
+    ended(0, await runCommand('inspect', [`${registry.name}/team/app:1.0`, '--check', '--deep']));
+  });
+
   test.each(['gzip', 'zstd', 'none'] as const)('layers are packed with %s', async (compression) => {
     const registry = await openRegistry();
     const image = await oneImage();
@@ -483,6 +607,28 @@ describe('how', () => {
     expect(result.totals).toMatchObject({ uploaded: 6, mounted: 0, sentBytes: registry.bytesIn() });
   });
 
+  test.each(['docker', 'oci'])(
+    'what a %s archive holds is sent again when the registry only says that it has it',
+    async (kind) => {
+      const registry = await openRegistry();
+      const image = await oneImage();
+      if (kind === 'oci') await writeOciArchive(folder('a.tar'), [image]);
+      else await writeDockerArchive(folder('a.tar'), [image]);
+      const env = { XDG_CACHE_HOME: folder('cache') };
+      const elsewhere = await openRegistry();
+      // So that the digest of its layers is known, and asked for.
+      await pushJson([folder('a.tar'), '--registry-url', elsewhere.url], { env });
+      const front = await openFront(registry, (request, response) => {
+        if (request.method !== 'HEAD' || !request.url?.includes('/blobs/')) return false;
+        response.writeHead(200).end();
+        return true;
+      });
+      const result = await pushJson([folder('a.tar'), '--registry-url', front.url], { env });
+      expect(result.images[0]?.tags).toMatchObject([{ status: 'pushed' }]);
+      ended(0, await runCommand('inspect', [`${registry.name}/app:1`, '--check', '--deep']));
+    },
+  );
+
   test('a registry that lost a blob meanwhile gets it again', async () => {
     const registry = await openRegistry();
     await writeOciArchive(folder('a.tar'), [await oneImage()]);
@@ -495,6 +641,66 @@ describe('how', () => {
     const result = await pushJson([folder('a.tar'), '--registry-url', front.url]);
     expect(refused).toBe(2);
     expect(result.images[0]?.tags).toMatchObject([{ status: 'pushed' }]);
+  });
+});
+
+describe('what is remembered', () => {
+  test('another repository of the registry gets every blob by mount, and nothing is compressed', async () => {
+    const registry = await openRegistry();
+    await writeDockerArchive(folder('a.tar'), [await oneImage()]);
+    const env = { XDG_CACHE_HOME: folder('cache') };
+    const push = (repository: string) =>
+      pushJson([folder('a.tar'), '--to', `${registry.name}/${repository}:1`], { env });
+    const first = await push('one/app');
+    const second = await push('two/app');
+    expect(second.totals).toMatchObject({ uploaded: 0, mounted: 3 });
+    expect(second.images[0]?.digest).toBe(first.images[0]?.digest);
+  });
+
+  test('a repository that has lost its blobs is no hindrance', async () => {
+    const registry = await openRegistry();
+    await writeDockerArchive(folder('a.tar'), [await oneImage()]);
+    const env = { XDG_CACHE_HOME: folder('cache') };
+    const target = (repository: string) => [folder('a.tar'), '--to', `${registry.name}/${repository}:1`];
+    const { images } = await pushJson(target('one/app'), { env });
+    for (const { digest } of images[0]?.blobs ?? []) {
+      await call(registry, 'DELETE', `/v2/one/app/blobs/${digest}`);
+    }
+    const second = await pushJson(target('two/app'), { env });
+    expect(second.totals).toMatchObject({ uploaded: 3, mounted: 0 });
+    const third = await pushJson(target('three/app'), { env });
+    expect(third.totals).toMatchObject({ uploaded: 0, mounted: 3 });
+  });
+
+  test.each(['the same repository', 'another one'])(
+    'a wrong size is forgotten, and the push goes on (%s)',
+    async (where) => {
+      const registry = await openRegistry();
+      await writeDockerArchive(folder('a.tar'), [await oneImage()]);
+      const env = { XDG_CACHE_HOME: folder('cache') };
+      const target = (repository: string) => [folder('a.tar'), '--to', `${registry.name}/${repository}:1`];
+      const first = await pushJson(target('one/app'), { env });
+      const cache = folder('cache', 'regops', 'layers.jsonl');
+      const wrong = (await readFile(cache, 'utf8')).replaceAll(
+        /"size":(\d+)/g,
+        (_, size) => `"size":${Number(size) + 1}`,
+      );
+      await writeFile(cache, wrong);
+      const repository = where === 'another one' ? 'two/app' : 'one/app';
+      const healed = await pushJson(target(repository), { env });
+      expect(healed.images[0]?.digest).toBe(first.images[0]?.digest);
+      expect((await pushJson(target(repository), { env })).totals).toMatchObject({ sentBytes: 0 });
+    },
+  );
+
+  test('with --no-cache nothing is', async () => {
+    const registry = await openRegistry();
+    await writeDockerArchive(folder('a.tar'), [await oneImage()]);
+    const env = { XDG_CACHE_HOME: folder('cache') };
+    for (const repository of ['one/app', 'two/app']) {
+      const argv = [folder('a.tar'), '--to', `${registry.name}/${repository}:1`, '--no-cache'];
+      expect((await pushJson(argv, { env })).totals).toMatchObject({ uploaded: 3 });
+    }
   });
 });
 

@@ -318,3 +318,29 @@ describe('--faults', () => {
     ended(64, await runCommand('testbed', ['--seed', '7']));
   });
 });
+
+describe('--persona', () => {
+  test('plays that registry, with the repositories it is told of, together with faults and credentials', async () => {
+    const argv = ['--persona', 'ecr', '--repository', 'team/app', '--repository', 'team/lib'];
+    const more = ['--auth', 'ci:geheim-genug', '--faults', 'GET base status=503 nth=2'];
+    const headers = { authorization: `Basic ${Buffer.from('ci:geheim-genug').toString('base64')}` };
+    const run = await serve([...argv, ...more], async (testbed) => {
+      const statusOf = async (method: string, path: string): Promise<number> =>
+        (await call(testbed, method, path, { headers })).status;
+      expect(await statusOf('POST', '/v2/team/lib/blobs/uploads/')).toBe(202);
+      expect(await statusOf('POST', '/v2/team/other/blobs/uploads/')).toBe(404);
+      expect([await statusOf('GET', '/v2/'), await statusOf('GET', '/v2/')]).toEqual([200, 503]);
+    });
+    ended(0, run);
+  });
+
+  test.each([
+    [['--persona', 'nobody'], 64],
+    [['--repository', 'team/app'], 64],
+    [['--persona', 'ecr', '--repository', 'UPPER'], 64],
+    [['--persona', 'ecr', '--token-auth'], 78],
+    [['--persona', 'hub', '--synthetic', 'images=1'], 64],
+  ])('%j is refused', async (argv, exitCode) => {
+    ended(exitCode, await runCommand('testbed', argv));
+  });
+});

@@ -14,6 +14,7 @@ const LAW: Readonly<Record<string, readonly string[]>> = {
     'registry',
     'archive',
     'load',
+    'history',
     'engine',
     'alts',
     'nscr',
@@ -25,7 +26,7 @@ const LAW: Readonly<Record<string, readonly string[]>> = {
     'progress',
     'testbed',
   ],
-  jobs: ['registry', 'archive', 'load', 'engine', 'alts', 'nscr', 'oci', 'base'],
+  jobs: ['registry', 'archive', 'load', 'history', 'engine', 'alts', 'nscr', 'oci', 'base'],
   registry: ['auth', 'http', 'oci', 'base'],
   auth: ['http', 'base'],
   alts: ['http', 'base'],
@@ -34,6 +35,7 @@ const LAW: Readonly<Record<string, readonly string[]>> = {
   archive: ['oci', 'base'],
   testbed: ['oci', 'base'],
   load: ['base'],
+  history: ['oci', 'base'],
   report: ['base'],
   progress: ['base'],
   http: ['base'],
@@ -82,8 +84,9 @@ const LOADERS = ['src/load/session.ts'];
 
 /** What rooms other than cli/ may know of the process: who they are, what runs them and when, nothing they could be told. */
 const PROCESS_FACTS = ['pid', 'versions', 'hrtime', 'nextTick'];
-/** `process.kill(pid, 0)` asks whether the owner of a folder's lock is alive. */
+/** `process.kill(pid, 0)` asks whether the owner of a folder's lock, or of a noted upload, is alive. */
 const PROCESS_EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
+  'src/registry/upload/journal.ts': ['kill'],
   'src/testbed/folder-storage.ts': ['kill'],
 };
 

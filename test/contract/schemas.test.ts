@@ -27,6 +27,7 @@ const PARTS = [
   'pullthrough-bench.events',
   'package-test.events',
   'package-test.run.events',
+  'push-tar.events',
 ];
 const GOOD = { ok: false, exitCode: 66, result: null, warnings: [] };
 const ERROR = { code: 'IMAGE_NOT_FOUND', message: 'no such image', hints: ['Look again.'] };

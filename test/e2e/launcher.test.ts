@@ -97,7 +97,7 @@ test('a checkout that is not built says so', async () => {
 });
 
 test('it keeps its compiled code in the user’s own cache', async () => {
-  const run = await runCli(['--version'], {
+  const run = await runCli(['--help'], {
     env: { XDG_CACHE_HOME: folder('cache'), TMPDIR: folder('tmp') },
   });
   expect(run.exitCode).toBe(0);

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import {
   parseFaults,
   parseSynthetic,
@@ -11,6 +11,7 @@ import {
 } from '../../src/testbed/index.ts';
 import { freePort } from '../support/free-port.ts';
 import { interrupt, interruptedAnswer } from '../support/interrupt.ts';
+import { isAtWork, pidsIn } from '../support/process-state.ts';
 import { type Ended, runCli } from '../support/run-cli.ts';
 import { useTempFolder } from '../support/temp-folder.ts';
 import { upstreamOf } from '../support/testbed-upstream.ts';
@@ -26,18 +27,28 @@ async function openTestbed(options: TestbedOptions): Promise<Testbed> {
   return testbed;
 }
 
-/** Interrupts the program when it has pulled so much through the cache. */
-function interruptAfter(argv: readonly string[], cache: Testbed, pulls: number): Promise<Ended> {
-  const act = async (child: ChildProcess): Promise<void> => {
-    while (cache.traffic().manifestGets < pulls && child.exitCode === null) await sleep(20);
-    interrupt(child);
+/** Interrupts the program as soon as something is so. */
+function interruptWhen(
+  argv: readonly string[],
+  cache: Testbed,
+  isSo: () => boolean | Promise<boolean>,
+  act: (child: ChildProcess) => void = interrupt,
+): Promise<Ended> {
+  const watch = async (child: ChildProcess): Promise<void> => {
+    while (!(await isSo()) && child.exitCode === null) await sleep(20);
+    act(child);
   };
   return runCli(['pullthrough-bench', '--pullthrough-url', cache.url, ...argv], {
     started(child) {
       onTestFinished(() => void child.kill('SIGKILL'));
-      void act(child);
+      void watch(child);
     },
   });
+}
+
+/** Interrupts the program when it has pulled so much through the cache. */
+function interruptAfter(argv: readonly string[], cache: Testbed, pulls: number): Promise<Ended> {
+  return interruptWhen(argv, cache, () => cache.traffic().manifestGets >= pulls);
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: tests look into the result
@@ -90,13 +101,40 @@ test('while its own upstream serves a herd', async () => {
   for (const { failed } of result.herd) expect(failed).toBe(0);
 });
 
-test('while the command that clears the cache hangs', async () => {
-  const { upstream, cache } = await openRig();
-  const pid = folder('pid');
-  // It lets go of our stderr, or we would wait for it and not for the program.
-  const hook = `echo $$ > '${pid}'; exec sleep 30 2>&-`;
-  const argv = ['--registry-url', upstream.url, ...LONG, '--cold-dir-hook', hook];
-  const result = resultOf(await interruptAfter(argv, cache, 10));
-  expect(result.totals.images).toBeGreaterThan(0);
-  process.kill(Number(await readFile(pid, 'utf8')));
+describe('while the command that clears the cache hangs, which ends with the program', () => {
+  /** A shell and two programs it has started; none of them minds being asked to end. */
+  const HANG = `trap '' TERM; sleep 60 & echo $! >> "$PIDS"; echo $$ >> "$PIDS"; sh -c 'echo $$ >> "$PIDS"; exec sleep 60'`;
+
+  async function hanging(act?: (child: ChildProcess) => void): Promise<Ended> {
+    const { upstream, cache } = await openRig();
+    const file = folder('pids');
+    const hook = HANG.replaceAll('$PIDS', file);
+    const argv = ['--registry-url', upstream.url, ...LONG, '--cold-dir-hook', hook];
+    let pids: number[] = [];
+    const areThere = async (): Promise<boolean> => {
+      pids = await pidsIn(file);
+      return pids.length >= 3;
+    };
+    const run = await interruptWhen(argv, cache, areThere, act);
+    expect(pids).toHaveLength(3);
+    const left = [];
+    for (const pid of pids) if (await isAtWork(pid)) left.push(process.kill(pid, 'SIGKILL') && pid);
+    expect(left).toEqual([]);
+    return run;
+  }
+
+  test('interrupted, with what there is', async () => {
+    const run = await hanging();
+    expect(resultOf(run).totals.images).toBe(10);
+    expect(run.stderr).not.toContain('the command that clears the cache failed');
+  });
+
+  test('interrupted twice, at once', async () => {
+    const run = await hanging((child) => {
+      interrupt(child);
+      // Sooner it would be the same press of the keys.
+      setTimeout(() => child.kill('SIGINT'), 300);
+    });
+    expect(run.exitCode).toBe(130);
+  });
 });

@@ -1,19 +1,23 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { basename, join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { buildDeb, type DebPackage, indexDebs } from '../support/deb-packages.ts';
 import { elfLibrary } from '../support/elf-file.ts';
 import { buildRpm, indexRpms, type RpmPackage } from '../support/rpm-packages.ts';
 import { type RunResult, runCommand } from '../support/run-command.ts';
+import { addBridge, type Bridge } from '../support/servers/bridge.ts';
 import { importDistributions } from '../support/servers/debian-root.ts';
 import { type Dockerd, startDockerd } from '../support/servers/dockerd.ts';
+import { startGitDaemon } from '../support/servers/git-daemon.ts';
 import { temporaryFolder } from '../support/servers/processes.ts';
 import { requireServers } from '../support/servers/requirements.ts';
 import { parseXml } from '../support/xml.ts';
 
 // The promise of package-test run, on a real engine with real package managers: sound packages pass, and every
 // kind of broken one fails at its stage, with evidence.
-const describeReal = requireServers('dockerd', 'debootstrap', 'rpm-tools');
+const describeReal = requireServers('dockerd', 'debootstrap', 'rpm-tools', 'git', 'bridge');
 
 const SOUND = {
   files: {
@@ -105,6 +109,7 @@ const SCRIPTS = {
 
 describeReal('package-test run', () => {
   let docker: Dockerd;
+  let bridge: Bridge;
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
   let debs: string;
   let rpms: string;
@@ -112,7 +117,8 @@ describeReal('package-test run', () => {
   beforeAll(async () => {
     folder = await temporaryFolder('package-test');
     [debs, rpms] = [join(folder.path, 'debs'), join(folder.path, 'rpms')];
-    docker = await startDockerd();
+    bridge = await addBridge();
+    docker = await startDockerd(bridge.name);
     await importDistributions(docker, 'deb:1', 'rpm:1');
     for (const one of DEBS) await buildDeb(debs, one);
     await indexDebs(debs, { 'wrong-version': '2.0-1' });
@@ -122,6 +128,7 @@ describeReal('package-test run', () => {
   }, 600_000);
   afterAll(async () => {
     await docker?.close();
+    await bridge?.remove();
     await folder?.remove();
   });
   afterEach(async () => {
@@ -287,6 +294,50 @@ describeReal('package-test run', () => {
       expect(junit).toContain('it said no');
     }, 120_000);
 
+    test('the tests of a git repository, with what lies beside them and variables of their own', async () => {
+      const daemon = await startGitDaemon();
+      onTestFinished(() => daemon.close());
+      await daemon.commit('tests', {
+        'library/common': 'answer() { echo "$GREETING from $REGOPS_PACKAGE"; }\n',
+        // As ALTS runs it: by bash, in its folder.
+        'sound/check.sh': '[[ -n $BASH_VERSION ]] && . ../library/common && answer && test -f check.sh\n',
+        'sound/works.bats': '@test "it is there" {\n  [ -f /usr/share/sound/data ]\n}\n',
+        'sound/play.yml': '- hosts: all\n',
+      });
+      await daemon.git('tests', 'tag', 'v1');
+      await daemon.commit('tests', { 'sound/later.sh': 'exit 1\n' });
+      const tests = (rest: string): string[] => ['--test-repo', `${daemon.url}/tests/.git#${rest}`, '--json'];
+      const variable = ['--test-env', 'GREETING=hello there', '--test-env', 'OTHER='];
+      const passing = ended(0, await run('deb:1', ['sound=1.0-1', ...tests('sound@v1'), ...variable]));
+      const [task] = passing.json().result.tasks;
+      const stages = task.verdict.stages.map(({ path }: Task) => path.join('/'));
+      expect(stages).toContain('third_party/third_party_test_check.sh');
+      expect(stages).toContain('third_party/third_party_test_works.bats');
+      expect(outputOf(task, 'third_party_test_check.sh')).toBe('hello there from sound\n');
+      expect(task.result.skippedTests).toEqual(['third_party_test_play.yml']);
+      expect(task.verdict.warnings).toEqual([
+        expect.stringMatching(/^the test play\.yml of git:.* was not run/),
+      ]);
+      const failing = ended(1, await run('deb:1', ['sound', ...tests('sound')]));
+      expect(failedStages(failing.json().result.tasks[0])).toEqual(['third_party/third_party_test_later.sh']);
+      // Nothing is tested when its tests cannot be had.
+      const nowhere = ended(66, await run('deb:1', ['sound', ...tests('sound@nowhere')]));
+      expect(nowhere.json()).toMatchObject({ error: { code: 'REPOSITORY_NOT_FOUND' }, result: null });
+    }, 120_000);
+
+    test('an image of another platform is not taken for the one that is asked for', async () => {
+      // Nobody is there to pull from.
+      const image = '127.0.0.1:1/deb:1';
+      await docker.run(['tag', 'deb:1', image]);
+      onTestFinished(() => void docker.run(['rmi', image]));
+      const argv = ['--file', join(debs, 'companion_1.0-1_all.deb'), '--image', image, '--network', 'host'];
+      const env = { DOCKER_HOST: `unix://${docker.socket}` };
+      const on = (platform: string): Promise<RunResult> =>
+        runCommand('package-test run', [...argv, '--platform', platform, '--json'], { env });
+      ended(0, await on('linux/x86_64'));
+      expect(ended(69, await on('linux/s390x')).json()).toMatchObject({ result: null });
+    }, 60_000);
+
     test('a file is tested without a repository, and every line is told with ndjson', async () => {
       const file = join(debs, 'companion_1.0-1_all.deb');
       const result = ended(
@@ -355,6 +406,30 @@ describeReal('package-test run', () => {
       ended(64, await run('deb:1', ['companion', '--repository', 'https://packages.example.com/el9/']));
     }, 120_000);
 
+    test('on the bridge a container has a network of its own, and reaches what is on it', async () => {
+      const mirror = createServer((request, response) => {
+        readFile(join(debs, basename(request.url ?? ''))).then(
+          (content) => response.end(content),
+          () => response.writeHead(404).end(),
+        );
+      });
+      await new Promise<void>((resolve) => mirror.listen(0, bridge.address, resolve));
+      onTestFinished(() => void mirror.close());
+      const { port } = mirror.address() as AddressInfo;
+      const network = `${bridge.address.replace(/\.1$/, '')}.`;
+      await writeFile(
+        join(folder.path, 'network.sh'),
+        `grep -F '${network}' /proc/net/fib_trie && ! grep '^${bridge.name}:' /proc/net/dev\n`,
+      );
+      const options = ['--repository', `deb http://${bridge.address}:${port} ./`, '--json'];
+      const script = ['--script', join(folder.path, 'network.sh')];
+      const argv = ['companion', '--image', 'deb:1', '--network', 'bridge', ...options, ...script];
+      const env = { DOCKER_HOST: `unix://${docker.socket}` };
+      const [task] = ended(0, await runCommand('package-test run', argv, { env })).json().result.tasks;
+      expect(task.details.install_package.note).toBe(`1.0-1 all from http://${bridge.address}:${port} ./`);
+      expect(outputOf(task, 'third_party_test_network.sh')).toContain(`${network}2`);
+    }, 60_000);
+
     test('packages that a system cannot do without are not removed', async () => {
       const [task] = ended(0, await run('deb:1', ['libc6', '--json'])).json().result.tasks;
       expect(task).toMatchObject({
@@ -403,12 +478,24 @@ describeReal('package-test run', () => {
       }
     }, 120_000);
 
-    test('a file is tested, with a script', async () => {
+    test('a file is tested, with a script: it and no newer one of a repository', async () => {
       const file = join(rpms, 'sound-1.0-1.noarch.rpm');
       const argv = ['--file', file, ...script('works.bats'), '--json'];
       const [task] = ended(0, await run('rpm:1', argv)).json().result.tasks;
-      expect(task).toMatchObject({ package: 'sound', verdict: { outcome: 'passed' } });
+      expect(task).toMatchObject({
+        package: 'sound',
+        verdict: { outcome: 'passed' },
+        details: { install_package: { note: '1.0-1 noarch from a file' } },
+      });
       expect(outputOf(task, 'third_party_test_works.bats')).toContain('ok 1 it is there');
+    }, 60_000);
+
+    test('a file is tested without a repository', async () => {
+      const argv = ['--file', join(rpms, 'sound-1.0-1.noarch.rpm'), '--image', 'rpm:1', '--network', 'host'];
+      const env = { DOCKER_HOST: `unix://${docker.socket}` };
+      const [task] = ended(0, await runCommand('package-test run', [...argv, '--json'], { env })).json()
+        .result.tasks;
+      expect(task.details.install_package.note).toBe('1.0-1 noarch from a file');
     }, 60_000);
   });
 });

@@ -11,14 +11,16 @@ import { buildDeb, indexDebs } from '../support/deb-packages.ts';
 import { runCommand } from '../support/run-command.ts';
 import { importDistributions } from '../support/servers/debian-root.ts';
 import { type Dockerd, startDockerd } from '../support/servers/dockerd.ts';
+import { type GitDaemon, startGitDaemon } from '../support/servers/git-daemon.ts';
 import { temporaryFolder } from '../support/servers/processes.ts';
 import { requireServers } from '../support/servers/requirements.ts';
 
 // The whole way on one machine: package-test submit, the testbed's scheduler, a real engine, real apt.
-const describeReal = requireServers('dockerd', 'debootstrap');
+const describeReal = requireServers('dockerd', 'debootstrap', 'git');
 
 describeReal('package-test submit', () => {
   let docker: Dockerd;
+  let daemon: GitDaemon;
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
   let mirror: Server;
   let scheduler: Testbed;
@@ -27,6 +29,7 @@ describeReal('package-test submit', () => {
   beforeAll(async () => {
     folder = await temporaryFolder('package-test-submit');
     docker = await startDockerd();
+    daemon = await startGitDaemon();
     await importDistributions(docker, 'debian:12', 'almalinux:9');
     const debs = join(folder.path, 'debs');
     await buildDeb(debs, { name: 'sound', files: { '/usr/share/sound/data': 'data\n' } });
@@ -47,7 +50,7 @@ describeReal('package-test submit', () => {
       signal: new AbortController().signal,
       clock: systemClock,
       log: silentLog,
-      environment: { DOCKER_HOST: `unix://${docker.socket}`, HOME: folder.path },
+      environment: { DOCKER_HOST: `unix://${docker.socket}`, HOME: folder.path, PATH: process.env['PATH'] },
       defer: (close) => void closers.push(close),
       conceal() {},
     };
@@ -59,17 +62,20 @@ describeReal('package-test submit', () => {
     await scheduler?.close();
     for (const close of closers) await close();
     mirror?.close();
+    await daemon?.close();
     await docker?.close();
     await folder?.remove();
   });
 
-  const submit = (...argv: readonly string[]) => {
+  const submit = (...argv: readonly string[]) => submitOn('amd64', ...argv);
+
+  const submitOn = (architecture: string, ...argv: readonly string[]) => {
     const { port } = mirror.address() as AddressInfo;
     const on = [
       '--dist',
       'debian:12',
       '--arch',
-      'amd64',
+      architecture,
       '--scheduler-url',
       scheduler.url,
       '--wait',
@@ -107,5 +113,34 @@ describeReal('package-test submit', () => {
     const run = await submit('sound', '--repository', `folder=deb file:${folder.path} ./`);
     expect(run.exitCode).toBe(69);
     expect(run.json().result.tasks[0]).toMatchObject({ state: 'FAILURE' });
+  }, 120_000);
+
+  test('runs the third-party tests of a repository, with their variables', async () => {
+    await daemon.commit('tests', {
+      'sound/good.sh': 'test -f /usr/share/sound/data && test "$GREETING" = hello\n',
+      'sound/bad.sh': 'echo "1..1"; echo "not ok 1 - $GREETING"\n',
+    });
+    const tests = ['--test-repo', `${daemon.url}/tests/.git#sound@main`, '--test-env', 'GREETING=hello'];
+    const run = await submit('sound', ...tests);
+    expect(run.exitCode, run.stderr + run.stdout).toBe(1);
+    const { verdict } = run.json().result.tasks[0];
+    const stages = verdict.stages.map(({ path, status }: { path: string[]; status: string }) => [
+      path.join('/'),
+      status,
+    ]);
+    expect(stages).toContainEqual(['third_party/third_party_test_good.sh', 'passed']);
+    expect(stages).toContainEqual(['third_party/third_party_test_bad.sh', 'failed']);
+    expect(verdict.reason).toContain('1 of 1 test failed: hello');
+  }, 120_000);
+
+  test('is a failure of the worker when the tests cannot be had, and when there is no such image', async () => {
+    for (const run of [
+      await submit('sound', '--test-repo', `${daemon.url}/nowhere/.git#sound`),
+      await submitOn('s390x', 'sound'),
+    ]) {
+      expect(run.exitCode, run.stderr + run.stdout).toBe(69);
+      expect(run.json().result.tasks[0]).toMatchObject({ state: 'FAILURE' });
+    }
+    expect(await docker.run(['ps', '--all', '--quiet'])).toBe('');
   }, 120_000);
 });

@@ -59,17 +59,21 @@ async function prune(lane: RegistryLane, pattern: string): Promise<OperationOutc
 /** Has the hook run wherever it lives. Never rejects. */
 export type HookLine = (pattern: string) => Promise<OperationOutcome>;
 
-/** Runs a command of the user's with a pattern; rejects when it failed. */
-export type RunColdHook = (pattern: string) => Promise<void>;
+/** Runs a command of the user's with a pattern, and ends it when the signal aborts; rejects when it failed. */
+export type RunColdHook = (pattern: string, signal: AbortSignal) => Promise<void>;
 
-/** The hook in the thread that has it. @param onFailure told what it said */
-export function directHook(run: RunColdHook, onFailure: (message: string) => void): HookLine {
+/** The hook in the thread that has it. @param onFailure told what it said, unless it was called off */
+export function directHook(
+  run: RunColdHook,
+  signal: AbortSignal,
+  onFailure: (message: string) => void,
+): HookLine {
   return async (pattern) => {
     try {
-      await run(pattern);
+      await run(pattern, signal);
       return { kind: 'hook', ok: true, bytes: 0 };
     } catch (error) {
-      onFailure(messageOf(error));
+      if (!signal.aborted) onFailure(messageOf(error));
       return { kind: 'hook', ok: false, error: 'hook', bytes: 0 };
     }
   };
@@ -90,16 +94,25 @@ interface Answer {
 
 /**
  * Answers the load threads' wishes to have the hook run: only cli/ may start programs, and a function cannot be
- * sent to a thread. Gives what ends it.
+ * sent to a thread. Gives what ends it, which waits for what is still running: a cache half cleared helps nobody.
  */
-export function answerHooks(name: string, hook: HookLine): () => void {
+export function answerHooks(name: string, hook: HookLine): () => Promise<void> {
   const channel = new BroadcastChannel(name);
+  const running = new Set<Promise<void>>();
   channel.onmessage = ({ data }: MessageEvent) => {
     if (!isQuestion(data)) return;
     const { id, pattern } = data;
-    void hook(pattern).then((outcome) => channel.postMessage({ id, outcome } satisfies Answer));
+    const run = hook(pattern).then((outcome) => {
+      channel.postMessage({ id, outcome } satisfies Answer);
+      running.delete(run);
+    });
+    running.add(run);
   };
-  return () => channel.close();
+  return async () => {
+    channel.onmessage = () => {};
+    await Promise.all(running);
+    channel.close();
+  };
 }
 
 /** Asks the thread that answers under this name to run the hook. */

@@ -75,19 +75,17 @@ export function coldVsWarmOf(kinds: readonly KindFigures[]): ColdVsWarm {
   };
 }
 
-/** What the upstream was asked for between two looks at it. */
+/** What the upstream was asked for, beside what clients asked the cache for. */
 export function upstreamShare(
-  before: Traffic,
-  after: Traffic,
+  { manifestGets, blobGets, distinctBlobs, maxGetsOfOneBlob, blobBytes }: Traffic,
   clients: { readonly blobGets: number; readonly distinctBlobs: number },
 ): UpstreamShare {
-  const blobGets = after.blobGets - before.blobGets;
   return {
-    manifestGets: after.manifestGets - before.manifestGets,
+    manifestGets,
     blobGets,
-    distinctBlobs: after.distinctBlobs - before.distinctBlobs,
-    maxGetsOfOneBlob: after.maxGetsOfOneBlob,
-    blobBytes: after.blobBytes - before.blobBytes,
+    distinctBlobs,
+    maxGetsOfOneBlob,
+    blobBytes,
     amplification: ratio(blobGets, clients.distinctBlobs),
     cacheHitRatio: clients.blobGets > 0 ? 1 - blobGets / clients.blobGets : null,
   };

@@ -1,5 +1,15 @@
 import { silentLog, systemClock } from '../../base/index.ts';
 import {
+  evaluateThresholds,
+  type GeneratorFigures,
+  Histogram,
+  type Judged,
+  judgeGenerator,
+  type Threshold,
+  type ThresholdResult,
+  watchThread,
+} from '../../load/index.ts';
+import {
   type Descriptor,
   isForeignLayer,
   LIMITS,
@@ -22,10 +32,10 @@ import {
 import { type CachePlace, placeOf } from './addressing.ts';
 import type { Counters } from './counters.ts';
 import type { DigestSet } from './digest-set.ts';
-import { upstreamShare } from './figures.ts';
+import { perSecond, upstreamShare } from './figures.ts';
 import type { ImageTable } from './image-table.ts';
 import type { BenchPlan } from './plan.ts';
-import type { HerdImage, Probe, Traffic } from './result.ts';
+import type { HerdImage, Probe, UpstreamWatch } from './result.ts';
 import { queryOf } from './workload.ts';
 
 /** What a herd runs with. */
@@ -35,9 +45,21 @@ export interface HerdContext {
   readonly plan: BenchPlan & { readonly herd: NonNullable<BenchPlan['herd']> };
   readonly counters: Counters;
   readonly digests: DigestSet;
+  readonly thresholds: readonly Threshold[];
+  /** After the first image that misses one there is no other. */
+  readonly abortOnFail: boolean;
   readonly signal: AbortSignal;
-  upstreamTraffic?(): Promise<Traffic>;
+  readonly watchUpstream: (() => UpstreamWatch) | undefined;
   onImage?(image: HerdImage): void;
+}
+
+/** What became of all herds. */
+export interface HerdRun {
+  readonly images: readonly HerdImage[];
+  readonly thresholds: readonly ThresholdResult[];
+  /** The threshold that ended the run, if one did. */
+  readonly abortedBy: string | null;
+  readonly generator: GeneratorFigures;
 }
 
 const PROBE_HEADERS = ['accept', MANIFEST_ACCEPT.join(', ')];
@@ -46,8 +68,8 @@ const PROBE_HEADERS = ['accept', MANIFEST_ACCEPT.join(', ')];
  * Sends many clients for the same image at once, image after image; an aborted signal ends it with the images
  * that are done.
  */
-export async function runHerd(context: HerdContext): Promise<HerdImage[]> {
-  const { connection, plan, table, signal } = context;
+export async function runHerd(context: HerdContext): Promise<HerdRun> {
+  const { connection, plan, table, signal, thresholds } = context;
   const lane = await openRegistryLane(connection, {
     connections: plan.herd.clients * plan.layerConcurrency,
     log: silentLog,
@@ -55,23 +77,69 @@ export async function runHerd(context: HerdContext): Promise<HerdImage[]> {
   });
   const onAbort = (): void => void lane.close();
   signal.addEventListener('abort', onAbort, { once: true });
-  const done: HerdImage[] = [];
+  const images: HerdImage[] = [];
+  const figures = new HerdFigures();
+  let abortedBy: string | undefined;
   try {
     const first = placeIn(context, 0);
     await lane.learn('/v2/', []);
     await lane.learn(`/v2/${first.repository}/tags/list${queryOf(first)}`, first.scopes);
-    const count = Math.min(plan.herd.images, table.size);
-    for (let image = 0; image < count && !signal.aborted; image++) {
-      const outcome = await herdOf(context, lane, image, count);
-      if (signal.aborted) break;
-      done.push(outcome);
-      context.onImage?.(outcome);
+    const watch = watchThread();
+    try {
+      const count = Math.min(plan.herd.images, table.size);
+      for (let image = 0; image < count && !signal.aborted && abortedBy === undefined; image++) {
+        const { outcome, pulls, ms } = await herdOf(context, lane, image, count);
+        if (signal.aborted) break;
+        figures.add(pulls, ms);
+        images.push(outcome);
+        context.onImage?.(outcome);
+        if (context.abortOnFail) abortedBy = missedBy(evaluateThresholds(thresholds, figures.judged()));
+      }
+      return {
+        images,
+        thresholds: evaluateThresholds(thresholds, figures.judged()),
+        abortedBy: abortedBy ?? null,
+        generator: judgeGenerator([watch.figures(0)], 1),
+      };
+    } finally {
+      watch.stop();
     }
   } finally {
     signal.removeEventListener('abort', onAbort);
     await lane.close();
   }
-  return done;
+}
+
+/** The pulls of all clients, for thresholds. */
+class HerdFigures {
+  readonly #latency = new Histogram();
+  #count = 0;
+  #failed = 0;
+  #ms = 0;
+
+  /** @param ms from the herd's start until its last client had its answer */
+  add(pulls: readonly TimedPull[], ms: number): void {
+    for (const pull of pulls) {
+      this.#latency.record(pull.ms);
+      if (pull.error !== undefined) this.#failed++;
+    }
+    this.#count += pulls.length;
+    this.#ms += ms;
+  }
+
+  judged(): Judged {
+    const totals = {
+      count: this.#count,
+      failed: this.#failed,
+      ratePerSecond: perSecond(this.#count, this.#ms),
+      latency: this.#latency.distribution(),
+    };
+    return { totals, kinds: [{ kind: 'pull', ...totals }], dropped: 0 };
+  }
+}
+
+function missedBy(results: readonly ThresholdResult[]): string | undefined {
+  return results.find(({ ok }) => !ok)?.text;
 }
 
 async function herdOf(
@@ -79,7 +147,7 @@ async function herdOf(
   lane: RegistryLane,
   image: number,
   herded: number,
-): Promise<HerdImage> {
+): Promise<{ readonly outcome: HerdImage; readonly pulls: readonly TimedPull[]; readonly ms: number }> {
   const { counters, digests, plan, table } = context;
   const { clients, kill } = plan.herd;
   const { tag } = table.at(image);
@@ -90,7 +158,7 @@ async function herdOf(
     platform: plan.platform,
     layerConcurrency: plan.layerConcurrency,
   });
-  const before = await context.upstreamTraffic?.();
+  const watch = context.watchUpstream?.();
   let blobGets = 0;
   const blobs = new Set<string>();
   const onRequest = ({
@@ -106,29 +174,31 @@ async function herdOf(
     digests.add(digest as Parameters<DigestSet['add']>[0]);
   };
   const killed = kill ? killedClient(context, place, tag) : undefined;
+  const begun = performance.now();
   const pulls = await Promise.all(
     Array.from({ length: clients }, () =>
       timedPull(puller, { repository, reference: tag, query, grant, onRequest }),
     ),
   );
+  const ms = performance.now() - begun;
   const wasKilled = killed ? await killed : null;
   const probe = kill ? await probeBeside(context, lane, image, herded) : null;
-  const after = await context.upstreamTraffic?.();
-  return {
+  watch?.end();
+  const outcome = {
     image: table.nameOf(image),
     clients,
     ...summed(pulls),
     killed: wasKilled,
     probe,
-    upstream:
-      before && after
-        ? upstreamShare(before, after, {
-            // The one that was cut off asked for a blob too.
-            blobGets: blobGets + (wasKilled ? 1 : 0),
-            distinctBlobs: blobs.size,
-          })
-        : null,
+    upstream: watch
+      ? upstreamShare(watch.traffic(), {
+          // The one that was cut off asked for a blob too.
+          blobGets: blobGets + (wasKilled ? 1 : 0),
+          distinctBlobs: blobs.size,
+        })
+      : null,
   };
+  return { outcome, pulls, ms };
 }
 
 interface TimedPull extends PullResult {

@@ -25,22 +25,6 @@ export class ImageTable {
     this.#ends = new Uint32Array(memory.ends);
   }
 
-  static of(names: readonly string[]): ImageTable {
-    const bytes = names.reduce((sum, name) => sum + name.length, 0);
-    const memory = {
-      text: new SharedArrayBuffer(bytes),
-      ends: new SharedArrayBuffer(names.length * Uint32Array.BYTES_PER_ELEMENT),
-    };
-    const text = Buffer.from(memory.text);
-    const ends = new Uint32Array(memory.ends);
-    let end = 0;
-    names.forEach((name, at) => {
-      end += text.write(name, end, 'latin1');
-      ends[at] = end;
-    });
-    return new ImageTable(memory);
-  }
-
   static over(memory: ImageMemory): ImageTable {
     return new ImageTable(memory);
   }
@@ -61,9 +45,52 @@ export class ImageTable {
   }
 }
 
-/** Numbers of images in memory that all threads share. */
-export function sharedNumbers(numbers: readonly number[]): Uint32Array<SharedArrayBuffer> {
-  const shared = new Uint32Array(new SharedArrayBuffer(numbers.length * Uint32Array.BYTES_PER_ELEMENT));
-  shared.set(numbers);
-  return shared;
+/** Takes up images one by one, as text and not as a string each. */
+export class ImageTableBuilder {
+  #text = Buffer.alloc(1024);
+  readonly #ends = new NumberList();
+  #end = 0;
+
+  get size(): number {
+    return this.#ends.length;
+  }
+
+  /** Adds `repo:tag`; its number is the size before. */
+  add(name: string): void {
+    if (this.#end + name.length > this.#text.length) {
+      const larger = Buffer.alloc(2 * this.#text.length + name.length);
+      larger.set(this.#text);
+      this.#text = larger;
+    }
+    this.#end += this.#text.write(name, this.#end, 'latin1');
+    this.#ends.push(this.#end);
+  }
+
+  table(): ImageTable {
+    const text = new SharedArrayBuffer(this.#end);
+    new Uint8Array(text).set(this.#text.subarray(0, this.#end));
+    return ImageTable.over({ text, ends: this.#ends.shared().buffer });
+  }
+}
+
+/** Numbers that come one by one, four bytes each. */
+export class NumberList {
+  #numbers = new Uint32Array(256);
+  length = 0;
+
+  push(number: number): void {
+    if (this.length === this.#numbers.length) {
+      const larger = new Uint32Array(2 * this.length);
+      larger.set(this.#numbers);
+      this.#numbers = larger;
+    }
+    this.#numbers[this.length++] = number;
+  }
+
+  /** A copy in memory that all threads share. */
+  shared(): Uint32Array<SharedArrayBuffer> {
+    const shared = new Uint32Array(new SharedArrayBuffer(this.length * Uint32Array.BYTES_PER_ELEMENT));
+    shared.set(this.#numbers.subarray(0, this.length));
+    return shared;
+  }
 }

@@ -5,7 +5,7 @@
  * where it can be known.
  */
 import { randomUUID } from 'node:crypto';
-import { asRegopsError, RegopsError, silentLog, systemClock } from '../../base/index.ts';
+import { RegopsError, silentLog, systemClock } from '../../base/index.ts';
 import { type LoadPlan, type LoadSummary, runLoad } from '../../load/index.ts';
 import { openRegistryLane, type RegistryClient } from '../../registry/index.ts';
 import type { JobContext } from '../context.ts';
@@ -29,7 +29,14 @@ import {
   sampleMsOf,
   windowsOf,
 } from './plan.ts';
-import type { BenchSample, HerdImage, PullthroughBenchResult, Tally, Traffic } from './result.ts';
+import type {
+  BenchSample,
+  HerdImage,
+  PullthroughBenchResult,
+  Tally,
+  Traffic,
+  UpstreamWatch,
+} from './result.ts';
 import { TallyKeeper } from './tally.ts';
 import type { PullerOptions } from './workload.ts';
 
@@ -51,10 +58,12 @@ export { reportPullthroughBench, reportTally } from './report.ts';
 export type * from './result.ts';
 export { tallyLine } from './tally.ts';
 
-export interface PullthroughBenchContext extends JobContext {
-  /** What the upstream has been asked for so far; where it can tell. */
-  upstreamTraffic?(): Promise<Traffic>;
-  /** Runs the user's command that makes the cache forget what a pattern matches; rejects when it failed. */
+export interface PullthroughBenchContext extends Omit<JobContext, 'registry'> {
+  /** @param role cache and upstream may be one registry, and have an account each */
+  registry(domain: string, role: 'cache' | 'upstream'): Promise<RegistryClient>;
+  /** Begins to count what the upstream is asked for; where it can tell. */
+  readonly watchUpstream?: (() => UpstreamWatch) | undefined;
+  /** Runs the user's command that makes the cache forget what a pattern matches: see {@link RunColdHook}. */
   readonly runColdHook?: RunColdHook;
   /** Told once, before anything is pulled. */
   onPlan?(plan: BenchPlan): void;
@@ -80,8 +89,7 @@ interface Bench {
 }
 
 /**
- * Runs the bench and gives what was measured; an aborted signal ends it early with what there is. When the
- * upstream cannot say in the end what it was asked for, that is the `error` beside the result.
+ * Runs the bench and gives what was measured; an aborted signal ends it early with what there is.
  *
  * @throws USAGE for options and patterns that make no sense, IMAGE_NOT_FOUND when there is nothing to pull, what
  *   keeps cache or upstream from being asked at all, and INTERRUPTED: all before anything is pulled
@@ -89,7 +97,7 @@ interface Bench {
 export async function pullthroughBench(
   options: PullthroughBenchOptions,
   context: PullthroughBenchContext,
-): Promise<{ result: PullthroughBenchResult; error?: RegopsError }> {
+): Promise<PullthroughBenchResult> {
   checkOptions(options, context.runColdHook !== undefined);
   const patterns = parsePatterns(options.patterns);
   checkPullers(patterns.length, options.pullersPerPattern);
@@ -97,8 +105,8 @@ export async function pullthroughBench(
   const tags = parseTagChoice(options.tags);
 
   const { signal, progress, log } = context;
-  const upstream = await context.registry(options.upstream);
-  const cache = await context.registry(options.cache);
+  const upstream = await context.registry(options.upstream, 'upstream');
+  const cache = await context.registry(options.cache, 'cache');
   await checkReachable('upstream', upstream, signal);
   if (!options.dryRun) await checkReachable('cache', cache, signal);
   progress.phase(`Listing images of ${upstream.domain}`);
@@ -126,27 +134,26 @@ export async function pullthroughBench(
     digests: new DigestSet(),
     home: new GoneHome(plan.pullers),
     hook: runColdHook
-      ? directHook(runColdHook, (message) => log.warn(`the command that clears the cache failed: ${message}`))
+      ? directHook(runColdHook, signal, (message) =>
+          log.warn(`the command that clears the cache failed: ${message}`),
+        )
       : noHook,
   };
   if (plan.scenario !== 'ramp') await chillAll(bench);
-  const asked = options.dryRun ? undefined : context.upstreamTraffic;
-  const before = await asked?.call(context);
-  const measured = plan.scenario === 'herd' ? await herd(bench) : await load(bench);
-
-  let error: RegopsError | undefined;
-  let after: Traffic | undefined;
+  const watch = plan.dryRun ? undefined : context.watchUpstream?.();
   try {
-    after = before && (await asked?.call(context));
-  } catch (thrown) {
-    error = asRegopsError(thrown);
+    const measured = plan.scenario === 'herd' ? await herd(bench) : await load(bench);
+    return resultOf(bench, measured, watch?.traffic());
+  } finally {
+    watch?.end();
   }
-  const result = resultOf(bench, measured, before && after && [before, after]);
-  return error ? { result, error } : { result };
 }
 
 /** Says from time to time how far a long list has got. */
-function listingNews({ clock, progress }: JobContext): (repositories: number) => void {
+function listingNews({
+  clock,
+  progress,
+}: Pick<JobContext, 'clock' | 'progress'>): (repositories: number) => void {
   let toldAt = clock.now();
   return (repositories) => {
     if (clock.now() - toldAt < LISTING_NEWS_MS) return;
@@ -158,7 +165,7 @@ function listingNews({ clock, progress }: JobContext): (repositories: number) =>
 function resultOf(
   { options, cache, plan, counters, digests }: Bench,
   measured: Measured,
-  traffic: readonly [before: Traffic, after: Traffic] | undefined,
+  traffic: Traffic | undefined,
 ): PullthroughBenchResult {
   const requests = {
     manifests: counters.count('getManifest'),
@@ -175,10 +182,10 @@ function resultOf(
     plan,
     ...measured,
     requests,
-    passes: counters.count('pass'),
+    passes: plan.dryRun ? null : counters.count('pass'),
     redirectedPulls: counters.count('redirected'),
     stoppedPullers: counters.count('stopped'),
-    upstreamTraffic: traffic ? upstreamShare(...traffic, clients) : null,
+    upstreamTraffic: traffic ? upstreamShare(traffic, clients) : null,
   };
 }
 
@@ -268,7 +275,7 @@ async function load(bench: Bench): Promise<Measured> {
         resultOf(bench, { ...NOT_MEASURED, startedAt, ...keeper.soFar() }, undefined),
       ),
   });
-  const endHooks = options.cold === 'hook' ? answerHooks(hookChannel, hook) : (): void => {};
+  const endHooks = options.cold === 'hook' ? answerHooks(hookChannel, hook) : async (): Promise<void> => {};
   let summary: LoadSummary;
   try {
     summary = await runLoad(loadPlanOf(bench, workload), {
@@ -277,7 +284,7 @@ async function load(bench: Bench): Promise<Measured> {
       onSample: (sample) => keeper.add(sample),
     });
   } finally {
-    endHooks();
+    await endHooks();
   }
   keeper.end();
   const { dryRun } = plan;
@@ -293,8 +300,8 @@ async function load(bench: Bench): Promise<Measured> {
     knee: plan.ratePerSecond === null ? kneeOf(steps) : null,
     coldVsWarm: plan.scenario === 'cold-vs-warm' && !dryRun ? coldVsWarmOf(summary.kinds) : null,
     coldRuns: options.cold && !dryRun ? { done: cold?.count ?? 0, failed: cold?.failed ?? 0 } : null,
-    dropped: summary.dropped,
-    unfinished: summary.unfinished,
+    dropped: dryRun ? 0 : summary.dropped,
+    unfinished: dryRun ? 0 : summary.unfinished,
     thresholds: summary.thresholds,
     abortedBy: summary.abortedBy,
     generator: summary.generator,
@@ -331,26 +338,30 @@ function loadPlanOf({ options, plan }: Bench, workload: PullerOptions): LoadPlan
 
 async function herd(bench: Bench): Promise<Measured> {
   const { options, context, cache, plan, counters, digests, selection } = bench;
-  const { clock, signal, upstreamTraffic } = context;
+  const { clock, signal } = context;
   const begun = clock.now();
-  const images =
+  const run =
     options.dryRun || plan.herd === null
-      ? []
+      ? undefined
       : await runHerd({
           connection: await cache.connection(),
           table: selection.table,
           plan: { ...plan, herd: plan.herd },
           counters,
           digests,
+          thresholds: options.thresholds,
+          abortOnFail: options.abortOnFail !== undefined,
           signal,
-          ...(upstreamTraffic ? { upstreamTraffic: () => upstreamTraffic.call(context) } : {}),
+          watchUpstream: context.watchUpstream,
           onImage: (image) => context.onHerdImage?.(image),
         });
+  const { images = null, ...judged } = run ?? {};
   return {
     ...NOT_MEASURED,
+    ...judged,
     startedAt: new Date(begun).toISOString(),
     durationMs: clock.now() - begun,
-    herd: options.dryRun ? null : images,
+    herd: images,
     interrupted: signal.aborted,
   };
 }

@@ -1,6 +1,13 @@
 import { isRegopsError, mapConcurrently, RegopsError } from '../../base/index.ts';
-import { collect, listRepositories, listTags, type RegistryClient } from '../../registry/index.ts';
-import { ImageTable, sharedNumbers } from './image-table.ts';
+import {
+  listRepositories,
+  openRegistryLane,
+  pullScope,
+  type RegistryClient,
+  type RegistryLane,
+  TagLister,
+} from '../../registry/index.ts';
+import { type ImageTable, ImageTableBuilder, NumberList } from './image-table.ts';
 import { type Pattern, parseExpression } from './patterns.ts';
 
 /** Tag lists that are asked for at once. */
@@ -64,34 +71,56 @@ export async function selectImages(
   onPage: (repositories: number) => void = () => {},
 ): Promise<Selection> {
   const selector = new Selector(options);
-  for await (const page of listRepositories(upstream, { signal })) {
-    const tags = await mapConcurrently(page, LISTS_AT_ONCE, signal, (repository, either) =>
-      tagsOf(upstream, repository, options.tags, either),
-    );
-    page.forEach((repository, at) => {
-      selector.add(repository, tags[at] as readonly string[] | undefined);
-    });
-    onPage(selector.repositories);
+  const { log, clock } = upstream;
+  const lane = await openRegistryLane(await upstream.connection(), {
+    connections: LISTS_AT_ONCE,
+    log,
+    clock,
+  });
+  const onAbort = (): void => void lane.close();
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    const lister = new TagLister(upstream, lane);
+    for await (const page of listRepositories(upstream, { signal })) {
+      if (selector.repositories === 0) await learnFrom(lane, page);
+      const tags = await mapConcurrently(page, LISTS_AT_ONCE, signal, (repository, either) =>
+        tagsOf(lister, repository, options.tags, either),
+      );
+      page.forEach((repository, at) => {
+        selector.add(repository, tags[at] as readonly string[] | undefined);
+      });
+      onPage(selector.repositories);
+    }
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    await lane.close();
   }
   const selection = selector.selection();
   if (selection.table.size === 0) throw nothingFound(upstream.domain, selection, options);
   return selection;
 }
 
+/** Has the lane learn from a list of tags how the registry wants one to be asked for. */
+async function learnFrom(lane: RegistryLane, [repository]: readonly string[]): Promise<void> {
+  if (repository === undefined) return;
+  const path = `/v2/${repository}/tags/list`;
+  // What fails here fails the lister too, which asks in another way then.
+  await lane.learn(path, [pullScope(repository)]).catch(() => {});
+}
+
 /** Undefined for a repository without any tag, or one that only the catalog knows. */
 async function tagsOf(
-  upstream: RegistryClient,
+  lister: TagLister,
   repository: string,
   choice: TagChoice,
   signal: AbortSignal,
 ): Promise<readonly string[] | undefined> {
   try {
-    const pages = listTags(upstream, repository, { signal });
     if (choice === 'first') {
-      const first = await pages.next();
-      return first.done ? undefined : first.value.slice(0, 1);
+      const [first] = await lister.first(repository, signal);
+      return first === undefined ? undefined : [first];
     }
-    const all = await collect(pages);
+    const all = await lister.all(repository, signal);
     if (all.length === 0) return undefined;
     return choice === 'all' ? all : all.filter((tag) => choice.test(tag));
   } catch (error) {
@@ -105,8 +134,8 @@ async function tagsOf(
 /** Takes up images one by one. */
 class Selector {
   readonly #options: ListingOptions;
-  readonly #names: string[] = [];
-  readonly #groups: number[][];
+  readonly #images = new ImageTableBuilder();
+  readonly #groups: readonly NumberList[];
   repositories = 0;
   #emptyRepositories = 0;
   #listed = 0;
@@ -116,7 +145,7 @@ class Selector {
 
   constructor(options: ListingOptions) {
     this.#options = options;
-    this.#groups = options.patterns.map(() => []);
+    this.#groups = options.patterns.map(() => new NumberList());
   }
 
   add(repository: string, tags: readonly string[] | undefined): void {
@@ -137,7 +166,7 @@ class Selector {
     let isShared = false;
     patterns.forEach((pattern, group) => {
       if (!pattern.expression.test(name)) return;
-      this.#groups[group]?.push(this.#names.length);
+      this.#groups[group]?.push(this.#images.size);
       if (first && !isShared) {
         isShared = true;
         this.#overlapping++;
@@ -146,12 +175,12 @@ class Selector {
       first ??= pattern;
     });
     if (!first) return;
-    if (this.#names.length >= MAX_IMAGES) {
+    if (this.#images.size >= MAX_IMAGES) {
       throw new RegopsError('USAGE', `the patterns match more than ${MAX_IMAGES} images`, {
         hints: ['Take fewer with --filter.'],
       });
     }
-    this.#names.push(name);
+    this.#images.add(name);
   }
 
   selection(): Selection {
@@ -160,10 +189,10 @@ class Selector {
       emptyRepositories: this.#emptyRepositories,
       listedImages: this.#listed,
       filteredImages: this.#filtered,
-      table: ImageTable.of(this.#names),
+      table: this.#images.table(),
       groups: this.#groups.map((images, group) => ({
         pattern: this.#options.patterns[group]?.text as string,
-        images: sharedNumbers(images),
+        images: images.shared(),
       })),
       overlap: this.#overlap && { images: this.#overlapping, ...this.#overlap },
     };

@@ -115,9 +115,35 @@ export function checkOptions(options: PullthroughBenchOptions, hasColdHook: bool
       'Use pullers (no --rate), or images that the cache has never seen.',
     );
   }
+  for (const threshold of options.thresholds) checkThreshold(threshold, options);
   must(cold !== 'hook' || hasColdHook, 'there is no command to make the cache forget');
   must(isCount(herd.clients, MAX_HERD_CLIENTS), `a herd cannot have ${herd.clients} clients`);
   must(isCount(herd.images, 10_000), `a herd cannot be sent for ${herd.images} images`);
+}
+
+/** What a threshold in braces may be on: the pulls of a scenario. */
+const PULL_KINDS: Readonly<Record<Scenario, readonly string[]>> = {
+  ramp: ['pull'],
+  'cold-vs-warm': ['cold', 'warm'],
+  herd: ['pull'],
+};
+
+/** Throws USAGE for one that nothing could ever miss, or meet. */
+function checkThreshold(
+  { text, metric, kind }: Threshold,
+  { scenario, ratePerSecond }: PullthroughBenchOptions,
+): void {
+  must(
+    metric !== 'dropped' || ratePerSecond !== undefined,
+    `there is nothing to judge by the threshold '${text}': pulls are only dropped at a given rate`,
+    'Add --rate, or leave it out.',
+  );
+  const kinds = PULL_KINDS[scenario];
+  must(
+    kind === undefined || kinds.includes(kind),
+    `there is nothing to judge by the threshold '${text}': ${scenario} has no pulls '${kind?.slice(0, 100)}'`,
+    `Of this scenario: ${kinds.map((name) => `{${name}}`).join(' and ')}, or all without braces.`,
+  );
 }
 
 /** Throws USAGE when there are more pullers than can be. */

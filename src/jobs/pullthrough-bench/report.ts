@@ -230,7 +230,7 @@ function runFacts(result: PullthroughBenchResult): [string, string][] {
   const when = (condition: boolean, name: string, value: string): void => {
     if (condition) facts.push([name, value]);
   };
-  when(result.passes > 0, 'passes', String(result.passes));
+  when(Boolean(result.passes), 'passes', String(result.passes));
   when(
     coldRuns !== null,
     'made to forget',
@@ -263,7 +263,7 @@ function checksOf(result: PullthroughBenchResult): Check[] {
   if (dryRun) return [check('dry run', true, 'nothing was pulled')];
   return [
     ...(totals ? pullChecks(result, totals) : []),
-    ...(herd ?? []).flatMap(herdChecks),
+    ...(herd ?? []).flatMap((image) => herdChecks(image, judgesErrors(result))),
     ...thresholds,
     ...generatorChecks(result),
   ];
@@ -272,15 +272,13 @@ function checksOf(result: PullthroughBenchResult): Check[] {
 function pullChecks(result: PullthroughBenchResult, totals: Throughput): Check[] {
   const { coldRuns, redirectedPulls, stoppedPullers, interrupted } = result;
   const { failed, errors, images } = totals;
-  // A threshold on errors says how many are none.
-  const judgedElsewhere = result.thresholds.some(({ text }) => text.startsWith('errors'));
   const coldFailed = coldRuns?.failed ?? 0;
   const wrong = CONTENT_ERRORS.filter((name) => errors[name]).map((name) => `${name} ${errors[name]}`);
   return [
     ...(images === 0 && !interrupted ? [check('pulls', false, noPulls(result, failed))] : []),
     check(
       'errors',
-      (failed === 0 && coldFailed === 0) || judgedElsewhere,
+      (failed === 0 && coldFailed === 0) || judgesErrors(result),
       failed + coldFailed === 0
         ? 'none'
         : [
@@ -315,13 +313,22 @@ function noPulls({ plan: { pathStyle, upstreamName } }: PullthroughBenchResult, 
   return `no image was pulled: they were asked for ${said} (${pathStyle}); does the cache want another ${flags}?`;
 }
 
-function herdChecks({ image, clients, failed, errors, killed, probe }: HerdImage): Check[] {
+/** A threshold on errors says how many are none. */
+function judgesErrors({ thresholds }: PullthroughBenchResult): boolean {
+  return thresholds.some(({ text }) => text.startsWith('errors'));
+}
+
+/** @param judgedElsewhere a threshold says how many clients may get nothing */
+function herdChecks(
+  { image, clients, failed, errors, killed, probe }: HerdImage,
+  judgedElsewhere: boolean,
+): Check[] {
   const named = Object.entries(errors).map(([name, count]) => `${name} ${count}`);
   const how = killed === null ? '' : ' while one was cut off';
   return [
     check(
       `herd ${image}`,
-      failed === 0,
+      failed === 0 || judgedElsewhere,
       failed === 0 ? `${counted(clients, 'client')} got it${how}` : named.join(', '),
     ),
     ...(probe

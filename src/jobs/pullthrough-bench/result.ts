@@ -1,14 +1,19 @@
 import type { Distribution, LoadSummary } from '../../load/index.ts';
 import type { BenchPlan } from './plan.ts';
 
-/** What an upstream was asked for; grows while it runs. */
+/** What an upstream was asked for in a stretch of time. */
 export interface Traffic {
   readonly manifestGets: number;
   readonly blobGets: number;
   readonly distinctBlobs: number;
-  /** Ever: not only during a run. */
   readonly maxGetsOfOneBlob: number;
   readonly blobBytes: number;
+}
+
+/** A count of what an upstream is asked for, from the moment it was begun. */
+export interface UpstreamWatch {
+  traffic(): Traffic;
+  end(): void;
 }
 
 /** What was asked of the upstream during a run or a herd, and what that says about the cache. */
@@ -158,8 +163,8 @@ export interface PullthroughBenchResult {
     readonly distinctBlobs: number;
     readonly distinctBlobsExact: boolean;
   };
-  /** Passes that pullers ended, and what came of making the cache forget after them. */
-  readonly passes: number;
+  /** Passes that pullers ended, null in a dry run; and what came of making the cache forget after them. */
+  readonly passes: number | null;
   readonly coldRuns: { readonly done: number; readonly failed: number } | null;
   /** Pulls of which at least one blob is kept elsewhere and was not fetched. */
   readonly redirectedPulls: number;
@@ -173,7 +178,7 @@ export interface PullthroughBenchResult {
   readonly unfinished: number;
   readonly thresholds: LoadSummary['thresholds'];
   readonly abortedBy: string | null;
-  /** Null for a herd. */
+  /** Null in a dry run of a herd. */
   readonly generator: LoadSummary['generator'] | null;
   readonly interrupted: boolean;
 }

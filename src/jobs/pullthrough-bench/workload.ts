@@ -6,6 +6,8 @@ import { backoffDelayMs, silentLog, systemClock } from '../../base/index.ts';
 import type { CreateWorkload, OperationOutcome, Random, Turn, Workload } from '../../load/index.ts';
 import {
   LaneExchanger,
+  type LaneGrant,
+  LaneGrants,
   openRegistryLane,
   type PulledRequest,
   Puller,
@@ -160,7 +162,7 @@ function pulling(
 ): typeof dryPull {
   const digests = new DigestSet(options.digests);
   const puller = new Puller(new LaneExchanger(lane, (kind) => counters.add(kind)), options.pull);
-  const grants = new Grants(lane);
+  const grants = new LaneGrants(lane);
   return (image, kind, turn, done) => {
     const { tag, repository: name } = table.at(image);
     const { repository, query, scopes } = placeOf(options.pathStyle, options.upstreamName, name);
@@ -173,39 +175,14 @@ function pulling(
       if (result.redirected) counters.add('redirected');
       done(outcomeOf(kind, result));
     };
-    grants.give(
-      scopes,
-      (grant) => puller.pull({ repository, reference: tag, query, grant, onRequest }, finish),
-      () => done({ kind, ok: false, error: 'authorization', bytes: 0 }),
-    );
+    const pull = (grant: LaneGrant): void =>
+      puller.pull({ repository, reference: tag, query, grant, onRequest }, finish);
+    const known = grants.granted(scopes);
+    if (known) pull(known);
+    else {
+      grants.grant(scopes).then(pull, () => done({ kind, ok: false, error: 'authorization', bytes: 0 }));
+    }
   };
-}
-
-/** Leave to pull: one for everything where nobody asks for what, else one for each repository. */
-class Grants {
-  readonly #lane: RegistryLane;
-  #everywhere: Awaited<ReturnType<RegistryLane['grant']>> | undefined;
-
-  constructor(lane: RegistryLane) {
-    this.#lane = lane;
-  }
-
-  give(
-    scopes: readonly string[],
-    use: (grant: Awaited<ReturnType<RegistryLane['grant']>>) => void,
-    refused: () => void,
-  ): void {
-    const known = this.#everywhere ?? this.#lane.granted(scopes);
-    if (known) use(known);
-    else this.#fetch(scopes).then(use, refused);
-  }
-
-  async #fetch(scopes: readonly string[]) {
-    const grant = await this.#lane.grant(scopes);
-    const authorization = await this.#lane.client.authorization(scopes);
-    if (authorization === undefined || authorization.startsWith('Basic ')) this.#everywhere = grant;
-    return grant;
-  }
 }
 
 function partOf(request: PulledRequest, suffix: string): OperationOutcome {

@@ -1,10 +1,16 @@
-import { finished } from 'node:stream/promises';
-import { type BlobFacts, type LayerSource, type PackedLayer, packLayer } from '../../archive/index.ts';
-import { metered, RegopsError, throwIfAborted } from '../../base/index.ts';
+import {
+  type BlobFacts,
+  type CacheKey,
+  type LayerSource,
+  type PackedLayer,
+  packLayer,
+} from '../../archive/index.ts';
+import { isRegopsError, metered, RegopsError, throwIfAborted } from '../../base/index.ts';
 import { type Digest, shortDigest } from '../../oci/index.ts';
 import type { ProgressTask } from '../../progress/events.ts';
 import {
   headBlob,
+  type PushBlobOptions,
   type PushedBlob,
   pushBlob,
   pushScope,
@@ -12,7 +18,7 @@ import {
   type UploadSource,
   uploadBlob,
 } from '../../registry/index.ts';
-import { type BlobPlan, type PackedBlobPlan, type StoredBlobPlan, storedSize } from './image-plan.ts';
+import { type BlobPlan, type PackedBlobPlan, storedSize } from './image-plan.ts';
 import type { PushTarContext, PushTarOptions } from './options.ts';
 
 /** What became of a blob in one repository. */
@@ -32,13 +38,16 @@ export interface BlobWork {
   readonly client: RegistryClient;
   readonly plan: BlobPlan;
   readonly repositories: readonly string[];
+  /** Blobs that the registry missed although it had said it has them. */
+  readonly missing?: ReadonlySet<string>;
 }
 
 type Options = Pick<PushTarOptions, 'compressionLevel' | 'chunkSize' | 'dryRun'>;
 
 /**
- * Brings a blob to its repositories: to the first by asking, mounting or sending, to the others by mount
- * from there. A layer is compressed at most once for a registry that mounts.
+ * Brings a blob to its repositories: those that have it are found by asking, the others mount it from there, or
+ * from where it was seen before, or the first of them gets it sent. A layer is compressed at most once for a
+ * registry that mounts.
  *
  * @param served told of each repository in turn
  */
@@ -49,116 +58,181 @@ export async function deliverBlob(
   signal: AbortSignal,
   served: Served,
 ): Promise<void> {
-  const { client, plan } = work;
-  const holders: string[] = [];
-  let known: BlobFacts | undefined = plan.kind === 'stored' ? plan : recall(plan, options, context);
-  for (const repository of work.repositories) {
+  const delivery = new BlobDelivery(work, options, context, signal);
+  const serve = async (
+    repository: string,
+    bring: () => Promise<BlobOutcome | undefined>,
+  ): Promise<boolean> => {
     throwIfAborted(signal);
     const began = context.clock.now();
-    const done = (outcome: BlobOutcome): void =>
-      served(repository, { ...outcome, durationMs: context.clock.now() - began });
-    if (options.dryRun) {
-      done(await askOnly(client, repository, known, plan, signal));
-      continue;
+    const outcome = await bring();
+    if (outcome) served(repository, { ...outcome, durationMs: context.clock.now() - began });
+    return outcome !== undefined;
+  };
+  if (options.dryRun) {
+    for (const repository of work.repositories) await serve(repository, () => delivery.ask(repository));
+    return;
+  }
+  const lacking: string[] = [];
+  for (const repository of work.repositories) {
+    if (!(await serve(repository, () => delivery.find(repository)))) lacking.push(repository);
+  }
+  for (const repository of lacking) await serve(repository, () => delivery.bring(repository));
+}
+
+/** One blob on its way to the repositories of a registry. */
+class BlobDelivery {
+  readonly #work: BlobWork;
+  readonly #options: Options;
+  readonly #context: PushTarContext;
+  readonly #signal: AbortSignal;
+  /** Repositories that have it. */
+  readonly #holders: string[] = [];
+  /** Digest and size as far as they are known: of a layer, what an earlier push found it to become. */
+  #known: BlobFacts | undefined;
+  /** Under what the layer cache remembers that, for as long as nobody but the cache says so. */
+  #recalledBy: CacheKey | undefined;
+
+  constructor(work: BlobWork, options: Options, context: PushTarContext, signal: AbortSignal) {
+    this.#work = work;
+    this.#options = options;
+    this.#context = context;
+    this.#signal = signal;
+    const { plan } = work;
+    if (plan.kind === 'stored') {
+      this.#known = plan;
+    } else {
+      this.#recalledBy = pack(plan.source, plan, options).cacheKey;
+      this.#known = context.layerCache.get(this.#recalledBy);
     }
-    const task = context.progress.task(labelOf(plan, repository), storedSize(plan));
-    let outcome: BlobOutcome;
+  }
+
+  /** A dry run: the registry is asked, nothing is sent. */
+  async ask(repository: string): Promise<BlobOutcome> {
+    const { client, plan } = this.#work;
+    const known = this.#known;
+    if (!known) return { size: storedSize(plan), status: 'planned', sentBytes: 0 };
+    const presence = await headBlob(client, repository, known.digest, {
+      signal: this.#signal,
+      scopes: [pushScope(repository)],
+    });
+    return { ...known, status: presence.state === 'present' ? 'exists' : 'planned', sentBytes: 0 };
+  }
+
+  /** The blob as it is there already; undefined when it is not. */
+  async find(repository: string): Promise<BlobOutcome | undefined> {
+    const { client, missing } = this.#work;
+    const known = this.#known;
+    if (!known || missing?.has(known.digest)) return undefined;
     try {
-      outcome = await deliverTo(repository, known, work, options, context, task, signal, holders);
+      const pushed = await pushBlob(client, repository, known, undefined, { signal: this.#signal });
+      return pushed && this.#settled(repository, pushed, this.#task(repository));
+    } catch (error) {
+      if (this.#recalledBy === undefined || !isRegopsError(error, 'PROTOCOL_VIOLATION')) throw error;
+      // The registry and the cache contradict each other: the layer itself says who is right.
+      this.#context.log.trace(`the layer cache may be wrong: ${error.message}; the layer is packed again`);
+      this.#context.layerCache.forget(this.#recalledBy);
+      this.#known = undefined;
+      return undefined;
+    }
+  }
+
+  /** Gets the blob into a repository that lacks it. */
+  async bring(repository: string): Promise<BlobOutcome> {
+    const task = this.#task(repository);
+    try {
+      return this.#settled(repository, await this.#push(repository, task), task);
     } catch (error) {
       task.end('failed');
       throw error;
     }
-    task.end(outcome.status);
-    if (outcome.digest) known = { digest: outcome.digest, size: outcome.size };
-    holders.push(repository);
-    done(outcome);
   }
-}
 
-/** What an earlier push found this layer to become: a hint, which the registry is asked about. */
-function recall(plan: PackedBlobPlan, options: Options, context: PushTarContext): BlobFacts | undefined {
-  const { cacheKey } = pack(plan.source, plan, options);
-  return cacheKey && context.layerCache.get(cacheKey);
+  async #push(repository: string, task: ProgressTask): Promise<PushedBlob> {
+    const { client, plan } = this.#work;
+    const { chunkSize } = this.#options;
+    const { journal } = this.#context;
+    if (plan.kind === 'stored') {
+      const { digest, size, source } = plan;
+      const known: UploadSource | undefined = source && {
+        kind: 'known',
+        digest,
+        size,
+        open: () => source.open(),
+      };
+      const pushed = await pushBlob(client, repository, plan, known, {
+        ...this.#mounts(digest),
+        chunkSize,
+        journal,
+        onBytes: (bytes) => task.advance(bytes),
+      });
+      if (pushed) return pushed;
+      throw new RegopsError(
+        'ARCHIVE_INVALID',
+        `blob ${digest} is neither in the archive nor in ${client.domain}/${repository}`,
+        { hints: ['The archive was saved without it: save it again, or choose another --platform.'] },
+      );
+    }
+    // What is known of it is made use of before anything is compressed.
+    const known = this.#known;
+    const there = known && (await pushBlob(client, repository, known, undefined, this.#mounts(known.digest)));
+    if (there) return there;
+    const meter = new Meter(task);
+    const packed = pack(meter.over(plan.source), plan, this.#options);
+    const source: UploadSource = {
+      kind: 'streamed',
+      contentName: packed.cacheKey,
+      open() {
+        meter.restart();
+        return { stream: packed.open(), result: () => factsOf(packed) };
+      },
+    };
+    const uploaded = await uploadBlob(client, repository, source, {
+      signal: this.#signal,
+      chunkSize,
+      journal,
+    });
+    const { digest, size } = uploaded;
+    if (packed.cacheKey) this.#context.layerCache.set(packed.cacheKey, { digest, size });
+    return { ...uploaded, status: 'uploaded' };
+  }
+
+  #mounts(digest: Digest): PushBlobOptions {
+    const { client } = this.#work;
+    const { layerCache } = this.#context;
+    return {
+      signal: this.#signal,
+      isAbsent: true,
+      mountFrom: this.#holders,
+      mountCandidates: layerCache.holders(client.domain, digest),
+      onCandidateGone: (repository) => layerCache.removeHolder(client.domain, repository, digest),
+    };
+  }
+
+  #settled(repository: string, pushed: PushedBlob, task: ProgressTask): BlobOutcome {
+    const { digest, size, status, resumedBytes = 0 } = pushed;
+    task.end(status);
+    this.#known = { digest, size };
+    this.#recalledBy = undefined;
+    this.#holders.push(repository);
+    this.#context.layerCache.addHolder(this.#work.client.domain, repository, digest);
+    return { digest, size, status, sentBytes: status === 'uploaded' ? size - resumedBytes : 0 };
+  }
+
+  #task(repository: string): ProgressTask {
+    const { plan } = this.#work;
+    const digest = plan.kind === 'stored' ? plan.digest : plan.source.diffId;
+    return this.#context.progress.task(`${repository} ${shortDigest(digest)}`, storedSize(plan));
+  }
 }
 
 function pack(source: LayerSource, plan: PackedBlobPlan, options: Options): PackedLayer {
   return packLayer(source, { compression: plan.compression, level: options.compressionLevel });
 }
 
-async function deliverTo(
-  repository: string,
-  known: BlobFacts | undefined,
-  work: BlobWork,
-  options: Options,
-  context: PushTarContext,
-  task: ProgressTask,
-  signal: AbortSignal,
-  holders: readonly string[],
-): Promise<BlobOutcome> {
-  const { client, plan } = work;
-  const { chunkSize } = options;
-  const push = { signal, chunkSize, mountFrom: holders };
-  if (plan.kind === 'stored') {
-    const source: UploadSource | undefined = plan.source && {
-      kind: 'known',
-      digest: plan.digest,
-      size: plan.size,
-      open: () => (plan.source as NonNullable<StoredBlobPlan['source']>).open(),
-    };
-    const pushed = await pushBlob(client, repository, plan, source, {
-      ...push,
-      onBytes: (bytes) => task.advance(bytes),
-    });
-    if (!pushed) {
-      throw new RegopsError(
-        'ARCHIVE_INVALID',
-        `blob ${plan.digest} is neither in the archive nor in ${client.domain}/${repository}`,
-        { hints: ['The archive was saved without it: save it again, or choose another --platform.'] },
-      );
-    }
-    return outcomeOf(pushed);
-  }
-  // What the cache or the first repository tells is asked for before anything is compressed.
-  const there = known && (await pushBlob(client, repository, known, undefined, push));
-  if (there) return outcomeOf(there);
-  const meter = new Meter(task);
-  const packed = pack(meter.over(plan.source), plan, options);
-  const pushed = await sendPacked(client, repository, packed, meter, options, signal);
-  if (packed.cacheKey) context.layerCache.set(packed.cacheKey, { digest: pushed.digest, size: pushed.size });
-  return outcomeOf(pushed);
-}
-
-/**
- * Packs a layer while it is sent, and remembers what came out. Chunks need to know the size first: for them
- * the layer is packed once to learn it, and once more to send it.
- */
-async function sendPacked(
-  client: RegistryClient,
-  repository: string,
-  packed: PackedLayer,
-  meter: Meter,
-  options: Options,
-  signal: AbortSignal,
-): Promise<PushedBlob> {
-  const { chunkSize } = options;
-  const facts = (): BlobFacts => {
-    if (!packed.facts) throw new RegopsError('BUG', 'a packed layer ended without its digest');
-    return packed.facts;
-  };
-  if (chunkSize === undefined) {
-    const open = () => {
-      meter.restart();
-      return { stream: packed.open(), result: facts };
-    };
-    const uploaded = await uploadBlob(client, repository, { kind: 'streamed', open }, { signal });
-    return { ...uploaded, status: 'uploaded' };
-  }
-  await finished(packed.open().resume(), { signal });
-  const source: UploadSource = { kind: 'known', ...facts(), open: () => packed.open() };
-  const pushed = await pushBlob(client, repository, facts(), source, { signal, chunkSize });
-  if (!pushed) throw new RegopsError('BUG', 'a blob with a source was not pushed');
-  return pushed;
+function factsOf({ facts }: PackedLayer): BlobFacts {
+  if (!facts) throw new RegopsError('BUG', 'a packed layer ended without its digest');
+  return facts;
 }
 
 /** Counts a layer's stored bytes as they are read, for its progress bar. */
@@ -191,29 +265,4 @@ class Meter {
     this.#read += bytes;
     this.#task.advance(bytes);
   }
-}
-
-/** A dry run: the registry is asked, nothing is sent. */
-async function askOnly(
-  client: RegistryClient,
-  repository: string,
-  known: BlobFacts | undefined,
-  plan: BlobPlan,
-  signal: AbortSignal,
-): Promise<BlobOutcome> {
-  if (!known) return { size: plan.kind === 'packed' ? plan.source.size : 0, status: 'planned', sentBytes: 0 };
-  const presence = await headBlob(client, repository, known.digest, {
-    signal,
-    scopes: [pushScope(repository)],
-  });
-  return { ...known, status: presence.state === 'present' ? 'exists' : 'planned', sentBytes: 0 };
-}
-
-function outcomeOf(pushed: PushedBlob): BlobOutcome {
-  return { ...pushed, sentBytes: pushed.status === 'uploaded' ? pushed.size : 0 };
-}
-
-function labelOf(plan: BlobPlan, repository: string): string {
-  const digest = plan.kind === 'stored' ? plan.digest : plan.source.diffId;
-  return `${repository} ${shortDigest(digest)}`;
 }

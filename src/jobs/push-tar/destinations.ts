@@ -1,6 +1,7 @@
 import { RegopsError } from '../../base/index.ts';
-import { DEFAULT_DOMAIN, type Digest, formatReference, type Reference } from '../../oci/index.ts';
+import { type Digest, formatReference, type Reference } from '../../oci/index.ts';
 import type { Destinations } from './options.ts';
+import { Renamer } from './renames.ts';
 import { type SelectedImage, type StoredName, storedNames } from './select.ts';
 
 /** One image on its way to one repository, with the tags it gets there. */
@@ -17,8 +18,8 @@ export interface Delivery {
  * Decides where every selected image goes. Pure.
  *
  * To references: exactly one image, at each of them (no tag means `latest`). To a registry: every stored
- * name keeps its repository and tag, its stored host is dropped (the seed kept `localhost:5000` inside the
- * repository's name); a repository or tags given by the user take the stored ones' place.
+ * name keeps its repository (or what `--map` makes of it) and tag, its stored host is dropped (the seed kept
+ * `localhost:5000` inside the repository's name); a repository or tags given by the user take the stored ones' place.
  *
  * @throws USAGE when a name is missing, or two images would get the same one
  */
@@ -26,9 +27,7 @@ export function planDeliveries(selected: readonly SelectedImage[], destinations:
   const wishes: { selected: SelectedImage; reference: Reference }[] =
     destinations.kind === 'references'
       ? toReferences(selected, destinations.references)
-      : selected.flatMap((one) =>
-          toRegistry(one, destinations).map((reference) => ({ selected: one, reference })),
-        );
+      : allToRegistry(selected, destinations);
   refuseCollisions(wishes);
   return groupByRepository(wishes);
 }
@@ -52,7 +51,21 @@ function toReferences(
   }));
 }
 
-function toRegistry(selected: SelectedImage, rule: Extract<Destinations, { kind: 'registry' }>): Reference[] {
+type RegistryRule = Extract<Destinations, { kind: 'registry' }>;
+
+function allToRegistry(
+  selected: readonly SelectedImage[],
+  rule: RegistryRule,
+): { selected: SelectedImage; reference: Reference }[] {
+  const renamer = new Renamer(rule.renames ?? []);
+  const wishes = selected.flatMap((one) =>
+    toRegistry(one, rule, renamer).map((reference) => ({ selected: one, reference })),
+  );
+  renamer.refuseUnused(selected.flatMap(({ image }) => image.names));
+  return wishes;
+}
+
+function toRegistry(selected: SelectedImage, rule: RegistryRule, renamer: Renamer): Reference[] {
   const { domain } = rule;
   const names = storedNames(selected.image);
   const tagsOf = (own: string): readonly string[] => (rule.tags.length > 0 ? rule.tags : [own]);
@@ -69,15 +82,12 @@ function toRegistry(selected: SelectedImage, rule: Extract<Destinations, { kind:
     });
   }
   return references.flatMap(({ reference }) =>
-    tagsOf(reference.tag ?? 'latest').map((tag) => ({ domain, repository: keptRepository(reference), tag })),
+    tagsOf(reference.tag ?? 'latest').map((tag) => ({
+      domain,
+      repository: renamer.repositoryOf(reference),
+      tag,
+    })),
   );
-}
-
-/** `docker.io/library/alpine` was most likely written as `alpine`: so it goes on. */
-function keptRepository(reference: Reference): string {
-  return reference.domain === DEFAULT_DOMAIN
-    ? reference.repository.replace(/^library\//, '')
-    : reference.repository;
 }
 
 function tagOf(name: StoredName): string {

@@ -72,7 +72,15 @@ export type ManifestPlan =
   | {
       readonly kind: 'index';
       readonly children: readonly ManifestPlan[];
-      build(children: readonly Manifest[]): Manifest;
+      /** What the index names and the archive lacks (`docker save` from the containerd store). */
+      readonly absent: readonly Descriptor[];
+      /**
+       * Says that the index is going to be pushed without what is absent. Throws ARCHIVE_INVALID where that is not
+       * wanted.
+       */
+      leaveOutAbsent(): void;
+      /** @param keepAbsent the registry has what is absent, so that the index may go on naming it */
+      build(children: readonly Manifest[], keepAbsent?: boolean): Manifest;
     };
 
 interface Planning {
@@ -129,8 +137,7 @@ async function planDocker(
   config: BlobSource,
   layers: readonly LayerSource[],
 ): Promise<ManifestPlan> {
-  const { options } = planning;
-  const wanted = options.preserveDigests ? 'none' : options.compression;
+  const wanted = wantedCompression(planning);
   const packings = layers.map((layer) => (layer.compression === 'none' ? wanted : layer.compression));
   const family = packings.includes('zstd') ? 'oci' : 'docker';
   const configPlan: StoredBlobPlan = {
@@ -158,9 +165,7 @@ async function planDocker(
     }
     return packedPlan(source, packing, mediaType);
   });
-  const platform = platformOfConfig(
-    parseImageConfig(await readSource(config, LIMITS.configBytes, `configuration of ${planning.what}`)),
-  );
+  const platform = await configPlatform(planning.archive, config, `configuration of ${planning.what}`);
   refusePlatform(planning, platform);
   return {
     kind: 'image',
@@ -229,21 +234,51 @@ async function readChild(planning: Planning, descriptor: Descriptor): Promise<Ma
   return present ? readManifest(planning.archive, descriptor) : undefined;
 }
 
-/** An index with those of its children that the archive holds whole (all of them for `--platform all`). */
+/** An index with those of its children that the archive holds whole. */
 function planIndex(planning: Planning, index: IndexManifest, { held, absent }: IndexEntries): ManifestPlan {
-  if (absent.length > 0) refuseOrAnnounceSparse(planning, index, absent, held.length);
+  const names = absent.map((one) => (one.platform ? formatPlatform(one.platform) : one.digest));
+  const lacked = escapeText([...new Set(names)].slice(0, 8).join(', '));
+  const refused = (hint: string): RegopsError =>
+    new RegopsError(
+      'ARCHIVE_INVALID',
+      `${planning.what}: its index ${index.digest} names what the archive lacks: ${lacked}`,
+      { hints: [hint] },
+    );
+  if (absent.length > 0 && held.length === 0) {
+    throw refused('The archive holds no image of this index whole: save it again.');
+  }
+  let isTold = false;
   return {
     kind: 'index',
     children: held.map((child) => child.plan),
-    build(manifests) {
-      const entries = held.map(({ descriptor }, at): Descriptor => {
+    absent,
+    leaveOutAbsent() {
+      const { platform, preserveDigests } = planning.options;
+      if (platform === 'all' || preserveDigests) {
+        throw refused(
+          'Choose one platform with --platform, or let the absent ones be left out (neither --platform all nor --preserve-digests).',
+        );
+      }
+      if (isTold) return;
+      isTold = true;
+      planning.log.warn(
+        `${planning.what}: the archive lacks ${lacked}; the index is pushed without, and so gets a new digest`,
+      );
+    },
+    build(manifests, keepAbsent = false) {
+      const places = new Map(held.map(({ descriptor }, at) => [descriptor, at]));
+      const entries = index.document.manifests.flatMap((descriptor): Descriptor[] => {
+        const at = places.get(descriptor);
+        if (at === undefined) return keepAbsent ? [descriptor] : [];
         const manifest = manifests[at] as Manifest;
-        return manifest.digest === descriptor.digest
-          ? descriptor
-          : { ...descriptor, ...descriptorOf(manifest) };
+        return [
+          manifest.digest === descriptor.digest ? descriptor : { ...descriptor, ...descriptorOf(manifest) },
+        ];
       });
-      const unchanged = absent.length === 0 && entries.every((entry, at) => entry === held[at]?.descriptor);
-      return unchanged ? index : rebuilt(planning, index, { ...index.document, manifests: entries });
+      const isUnchanged =
+        entries.length === index.document.manifests.length &&
+        entries.every((entry, at) => entry === index.document.manifests[at]);
+      return isUnchanged ? index : rebuilt(planning, index, { ...index.document, manifests: entries });
     },
   };
 }
@@ -275,15 +310,15 @@ async function planOciImage(
   platform: Platform | undefined,
   pinned: boolean,
 ): Promise<ManifestPlan> {
-  const { archive, options } = planning;
+  const { archive } = planning;
   const { document } = manifest;
-  const compress = options.compression !== 'none' && !options.preserveDigests && !pinned && !document.subject;
+  const compression = pinned || document.subject ? 'none' : wantedCompression(planning);
   const family = manifest.mediaType === MEDIA_TYPES.dockerManifest ? 'docker' : 'oci';
   const plans = [document.config, ...document.layers].map((descriptor, at): BlobPlan | undefined => {
     if (isForeignLayer(descriptor.mediaType)) return undefined;
     const source = archive.blob(descriptor.digest);
-    if (at > 0 && compress && source && isPlainLayer(descriptor.mediaType)) {
-      return packedPlan(plainLayer(source), options.compression, layerMediaType(family, options.compression));
+    if (at > 0 && compression !== 'none' && source && isPlainLayer(descriptor.mediaType)) {
+      return packedPlan(plainLayer(source), compression, layerMediaType(family, compression));
     }
     const { mediaType, digest, size } = descriptor;
     return { kind: 'stored', key: digest, mediaType, digest, size, source };
@@ -305,8 +340,14 @@ async function planOciImage(
   };
 }
 
+/** What becomes of plain layers. Digests that somebody may rely on are not changed unasked. */
+function wantedCompression({ archive, options }: Planning): LayerCompression {
+  if (options.preserveDigests) return 'none';
+  return options.compression ?? (archive.format === 'docker-archive' ? 'gzip' : 'none');
+}
+
 function packedPlan(source: LayerSource, compression: LayerCompression, mediaType: string): PackedBlobPlan {
-  const how = source.compression === 'none' ? compression : 'as-stored';
+  const how = source.compression === 'none' ? compression : `stored-${source.compression}`;
   return { kind: 'packed', key: `${source.diffId} ${how}`, mediaType, source, compression };
 }
 
@@ -364,34 +405,6 @@ function pinnedDigests(
   return new Set(pins.filter((digest) => digest !== undefined));
 }
 
-function refuseOrAnnounceSparse(
-  planning: Planning,
-  index: IndexManifest,
-  absent: readonly Descriptor[],
-  present: number,
-): void {
-  const names = absent.map((one) => (one.platform ? formatPlatform(one.platform) : one.digest));
-  const list = escapeText([...new Set(names)].slice(0, 8).join(', '));
-  const { platform, preserveDigests } = planning.options;
-  if (present === 0 || platform === 'all' || preserveDigests) {
-    throw new RegopsError(
-      'ARCHIVE_INVALID',
-      `${planning.what}: its index ${index.digest} names what the archive lacks: ${list}`,
-      {
-        hints:
-          present === 0
-            ? ['The archive holds no image of this index whole: save it again.']
-            : [
-                'Choose one platform with --platform, or let the absent ones be left out (neither --platform all nor --preserve-digests).',
-              ],
-      },
-    );
-  }
-  planning.log.warn(
-    `${planning.what}: the archive lacks ${list}; the index is pushed without, and so gets a new digest`,
-  );
-}
-
 function refusePlatform(planning: Planning, platform: Platform | undefined): void {
   const wanted = planning.options.platform;
   if (wanted === undefined || wanted === 'all' || !platform || platformMatches(wanted, platform)) return;
@@ -417,9 +430,23 @@ async function platformOf(archive: Archive, document: ImageDocument): Promise<Pl
   const { config } = document;
   const isImage = config.mediaType === MEDIA_TYPES.ociConfig || config.mediaType === MEDIA_TYPES.dockerConfig;
   const source = isImage ? archive.blob(config.digest) : undefined;
-  return source
-    ? platformOfConfig(
-        parseImageConfig(await readSource(source, LIMITS.configBytes, `configuration ${source.digest}`)),
-      )
-    : undefined;
+  return source && configPlatform(archive, source, `configuration ${source.digest}`);
+}
+
+/** Configurations of an archive whose platforms are remembered: far more than any real one has. */
+const MOST_PLATFORMS = 10_000;
+/** The platforms of configurations that were read already, by digest: a thousand images may share one of 8 MiB. */
+const knownPlatforms = new WeakMap<Archive, Map<Digest, Platform | undefined>>();
+
+async function configPlatform(
+  archive: Archive,
+  config: BlobSource,
+  what: string,
+): Promise<Platform | undefined> {
+  const known = knownPlatforms.get(archive) ?? new Map<Digest, Platform | undefined>();
+  knownPlatforms.set(archive, known);
+  if (known.has(config.digest)) return known.get(config.digest);
+  const platform = platformOfConfig(parseImageConfig(await readSource(config, LIMITS.configBytes, what)));
+  if (known.size < MOST_PLATFORMS) known.set(config.digest, platform);
+  return platform;
 }

@@ -6,9 +6,10 @@
 import { type Archive, openArchive, STDIN_NAME } from '../../archive/index.ts';
 import { asRegopsError, counted, mapConcurrently, RegopsError, throwIfAborted } from '../../base/index.ts';
 import { digestMismatch, formatPlatform, formatReference, type Manifest } from '../../oci/index.ts';
-import { headManifest, putManifest, type RegistryClient, registryCodeOf } from '../../registry/index.ts';
+import { headManifest, missingBlobsOf, putManifest, type RegistryClient } from '../../registry/index.ts';
 import { type BlobWork, deliverBlob, type Served } from './blob-work.ts';
 import { type Delivery, planDeliveries } from './destinations.ts';
+import { toldProgress } from './events.ts';
 import {
   type BlobPlan,
   blobsOf,
@@ -18,10 +19,12 @@ import {
   storedSize,
 } from './image-plan.ts';
 import type { PushTarContext, PushTarOptions } from './options.ts';
-import type { PushedImage, PushedManifest, PushTarResult } from './result.ts';
+import type { PushedBlobResult, PushedImage, PushedManifest, PushTarResult } from './result.ts';
 import { selectImages } from './select.ts';
 
+export type { PushProgress, PushTarEvent } from './events.ts';
 export type { Destinations, PushTarContext, PushTarOptions } from './options.ts';
+export { parseRename, type Rename } from './renames.ts';
 export { reportPushTar } from './report.ts';
 export type * from './result.ts';
 
@@ -33,6 +36,8 @@ interface Shipment {
   readonly outcomes: Map<string, Parameters<Served>[1]>;
   readonly manifests: PushedManifest[];
   readonly doneTags: Map<string, 'pushed' | 'exists'>;
+  /** Indexes that stay whole although the archive does not hold all they name. */
+  readonly wholeIndexes: ReadonlySet<ManifestPlan>;
   root?: Manifest;
 }
 
@@ -48,6 +53,7 @@ export async function pushTar(
   context: PushTarContext,
 ): Promise<{ result: PushTarResult; error?: RegopsError }> {
   const started = context.clock.now();
+  const told = telling(context);
   const archives: Archive[] = [];
   try {
     for (const path of options.archives) archives.push(await open(path, context));
@@ -55,7 +61,7 @@ export async function pushTar(
     const shipments = await planShipments(deliveries, options, context);
     let error: RegopsError | undefined;
     try {
-      await ship(shipments, options, context);
+      await ship(shipments, options, told);
     } catch (thrown) {
       error = asRegopsError(thrown);
     }
@@ -66,6 +72,14 @@ export async function pushTar(
     context.progress.close();
     await Promise.all(archives.map((archive) => archive.close()));
   }
+}
+
+/** The same context, its progress told as events too when somebody wants them. */
+function telling(context: PushTarContext): PushTarContext {
+  const { onEvent, progress, clock } = context;
+  if (!onEvent) return context;
+  const told = toldProgress(progress, clock, (sums) => onEvent({ type: 'progress', progress: sums }));
+  return { ...context, progress: told };
 }
 
 async function open(path: string, context: PushTarContext): Promise<Archive> {
@@ -94,9 +108,38 @@ async function planShipments(
       plans.set(key, plan);
     }
     const client = await context.registry(delivery.domain);
-    shipments.push({ delivery, plan, client, outcomes: new Map(), manifests: [], doneTags: new Map() });
+    const wholeIndexes = await settleSparse(plan, client, delivery.repository, context.signal);
+    shipments.push({
+      ...{ delivery, plan, client, wholeIndexes },
+      ...{ outcomes: new Map(), manifests: [], doneTags: new Map() },
+    });
   }
   return shipments;
+}
+
+/**
+ * Decides what becomes of indexes that name more than the archive holds: where the registry has the rest, from an
+ * earlier push, they keep their digest; else the rest is left out. Gives those that stay whole.
+ *
+ * @throws ARCHIVE_INVALID where nothing may be left out
+ */
+async function settleSparse(
+  plan: ManifestPlan,
+  client: RegistryClient,
+  repository: string,
+  signal: AbortSignal,
+): Promise<Set<ManifestPlan>> {
+  const whole = new Set<ManifestPlan>();
+  if (plan.kind === 'image') return whole;
+  for (const child of plan.children) {
+    for (const one of await settleSparse(child, client, repository, signal)) whole.add(one);
+  }
+  for (const { digest } of plan.absent) {
+    if (await headManifest(client, repository, digest, signal)) continue;
+    plan.leaveOutAbsent();
+    return whole;
+  }
+  return whole.add(plan);
 }
 
 async function ship(
@@ -109,15 +152,17 @@ async function ship(
   context.progress.phase(
     `${options.dryRun ? 'asking for' : 'pushing'} ${counted(works.length, 'blob')} of ${counted(shipments.length, 'image')} to ${[...registries].join(', ')}`,
   );
-  if (!options.dryRun) {
-    const tasks = works.flatMap((work) => work.repositories.map(() => storedSize(work.plan)));
-    context.progress.expect(
-      tasks.length,
-      tasks.reduce((sum, bytes) => sum + bytes, 0),
-    );
-  }
+  const sizes = works.flatMap((work) => work.repositories.map(() => storedSize(work.plan)));
+  const bytes = sizes.reduce((sum, size) => sum + size, 0);
+  context.onEvent?.({ type: 'plan', plan: { images: shipments.length, blobs: sizes.length, bytes } });
+  if (!options.dryRun) context.progress.expect(sizes.length, bytes);
   await mapConcurrently(works, options.concurrency, context.signal, async (work, signal) => {
     await deliverBlob(work, options, context, signal, (repository, outcome) => {
+      context.onEvent?.({
+        type: 'blob',
+        repository: `${work.client.domain}/${repository}`,
+        blob: describeBlob(work.plan, outcome),
+      });
       for (const shipment of shipments) {
         const { client, delivery } = shipment;
         if (client === work.client && delivery.repository === repository) {
@@ -125,6 +170,8 @@ async function ship(
         }
       }
     });
+    // What was compressed is known to the next run, whatever becomes of this one.
+    await context.layerCache.save();
   });
   for (const shipment of shipments) {
     throwIfAborted(context.signal);
@@ -154,29 +201,39 @@ function blobWorks(shipments: readonly Shipment[]): BlobWork[] {
     .map((work) => ({ ...work, repositories: [...work.repositories] }));
 }
 
-/** Manifests from the inside out, then the tags. A registry that lost a blob meanwhile gets it once more. */
+/**
+ * Manifests from the inside out, then the tags. A registry that misses blobs gets them once more, also against
+ * its own word that it has them: each at most once, for some name one after the other.
+ */
 async function finishShipment(
   shipment: Shipment,
   options: PushTarOptions,
   context: PushTarContext,
 ): Promise<void> {
-  try {
-    await pushManifests(shipment, options, context);
-  } catch (error) {
-    const lost =
-      registryCodeOf(error) === 'MANIFEST_BLOB_UNKNOWN' || registryCodeOf(error) === 'BLOB_UNKNOWN';
-    if (!lost || options.dryRun) throw error;
+  const again = new Set<string>();
+  for (let rounds = 0; ; rounds++) {
+    try {
+      await pushManifests(shipment, options, context);
+      return;
+    } catch (error) {
+      const missing = options.dryRun ? undefined : missingBlobsOf(error);
+      const ours = new Set([...shipment.outcomes.values()].map(({ digest }) => digest as string));
+      const isNew = (digest: string): boolean => ours.has(digest) && !again.has(digest);
+      if (!missing || (rounds > 0 && ![...missing].some(isNew))) throw error;
+      for (const digest of missing) again.add(digest);
+    }
     context.log.trace(
       `${shipment.client.domain} misses blobs of ${shipment.delivery.repository}: they are pushed again`,
     );
     shipment.manifests.length = 0;
-    const works = blobWorks([shipment]);
+    const works = blobWorks([shipment]).map((work) => ({ ...work, missing: again }));
     await mapConcurrently(works, options.concurrency, context.signal, (work, signal) =>
-      deliverBlob(work, options, context, signal, (_, outcome) =>
-        shipment.outcomes.set(work.plan.key, outcome),
-      ),
+      deliverBlob(work, options, context, signal, (_, outcome) => {
+        const before = shipment.outcomes.get(work.plan.key);
+        // What was sent before the registry lost it was sent all the same.
+        if (outcome.status !== 'exists' || !before) shipment.outcomes.set(work.plan.key, outcome);
+      }),
     );
-    await pushManifests(shipment, options, context);
   }
 }
 
@@ -195,20 +252,29 @@ async function pushManifests(
   const selectors = delivery.tags.length > 0 ? delivery.tags : [root.digest];
   const began = context.clock.now();
   let sentBytes = 0;
+  const tagged = (selector: string, status: 'pushed' | 'exists'): void => {
+    shipment.doneTags.set(selector, status);
+    const reference = referenceOf(delivery, selector);
+    context.onEvent?.({ type: 'tag', tag: { reference, status }, digest: root.digest });
+  };
   try {
     for (const selector of selectors) {
       const there = await headManifest(client, repository, selector, context.signal);
       if (there?.digest === root.digest) {
-        shipment.doneTags.set(selector, 'exists');
+        tagged(selector, 'exists');
       } else if (!options.dryRun) {
         await putManifest(client, repository, selector, root, context.signal);
         sentBytes += root.bytes.length;
-        shipment.doneTags.set(selector, 'pushed');
+        tagged(selector, 'pushed');
       }
     }
   } finally {
     const status = sentBytes > 0 ? 'pushed' : shipment.doneTags.size > 0 ? 'exists' : 'planned';
-    record(shipment, shipment.plan, root, { status, sentBytes, durationMs: context.clock.now() - began });
+    record(shipment, shipment.plan, root, context, {
+      status,
+      sentBytes,
+      durationMs: context.clock.now() - began,
+    });
   }
 }
 
@@ -231,7 +297,7 @@ async function pushBelow(
     const children: Manifest[] = [];
     for (const child of plan.children)
       children.push(await pushBelow(shipment, child, options, context, false));
-    manifest = plan.build(children);
+    manifest = plan.build(children, shipment.wholeIndexes.has(plan));
   }
   if (!isRoot) await pushByDigest(shipment, plan, manifest, options, context);
   return manifest;
@@ -250,7 +316,7 @@ async function pushByDigest(
   const there = await headManifest(client, delivery.repository, manifest.digest, signal);
   const isSent = !there && !options.dryRun;
   if (isSent) await putManifest(client, delivery.repository, manifest.digest, manifest, signal);
-  record(shipment, plan, manifest, {
+  record(shipment, plan, manifest, context, {
     status: there ? 'exists' : isSent ? 'pushed' : 'planned',
     sentBytes: isSent ? manifest.bytes.length : 0,
     durationMs: clock.now() - began,
@@ -261,16 +327,31 @@ function record(
   shipment: Shipment,
   plan: ManifestPlan,
   manifest: Manifest,
+  context: PushTarContext,
   outcome: Pick<PushedManifest, 'status' | 'sentBytes' | 'durationMs'>,
 ): void {
   const platform = plan.kind === 'image' ? plan.platform : undefined;
-  shipment.manifests.push({
+  const pushed: PushedManifest = {
     digest: manifest.digest,
     mediaType: manifest.mediaType,
     sizeBytes: manifest.bytes.length,
     ...(platform ? { platform: formatPlatform(platform) } : {}),
     ...outcome,
-  });
+  };
+  shipment.manifests.push(pushed);
+  context.onEvent?.({ type: 'manifest', repository: nameOf(shipment.delivery), manifest: pushed });
+}
+
+function nameOf({ domain, repository }: Delivery): string {
+  return `${domain}/${repository}`;
+}
+
+/** Complete, with tag or digest. */
+function referenceOf(delivery: Delivery, selector: string): string {
+  const { domain, repository, tags } = delivery;
+  return tags.length > 0
+    ? formatReference({ domain, repository, tag: selector })
+    : `${nameOf(delivery)}@${selector}`;
 }
 
 function summarise(shipments: readonly Shipment[], dryRun: boolean, durationMs: number): PushTarResult {
@@ -304,39 +385,37 @@ function summarise(shipments: readonly Shipment[], dryRun: boolean, durationMs: 
   };
 }
 
+function describeBlob(blob: BlobPlan, outcome: Parameters<Served>[1] | undefined): PushedBlobResult {
+  const digest = outcome?.digest ?? (blob.kind === 'stored' ? blob.digest : undefined);
+  return {
+    ...(digest ? { digest } : {}),
+    ...(blob.kind === 'packed' ? { diffId: blob.source.diffId } : {}),
+    mediaType: blob.mediaType,
+    sizeBytes: outcome?.size ?? storedSize(blob),
+    status: outcome?.status ?? 'planned',
+    sentBytes: outcome?.sentBytes ?? 0,
+    durationMs: outcome?.durationMs ?? 0,
+  };
+}
+
 function describeShipment(shipment: Shipment): PushedImage {
   const { delivery, plan, root, outcomes } = shipment;
   const { archive, image } = delivery.selected;
   const unique = new Map(blobsOf(plan).map((blob) => [blob.key, blob]));
-  const blobs = [...unique.values()].map((blob) => {
-    const outcome = outcomes.get(blob.key);
-    const digest = outcome?.digest ?? (blob.kind === 'stored' ? blob.digest : undefined);
-    return {
-      ...(digest ? { digest } : {}),
-      ...(blob.kind === 'packed' ? { diffId: blob.source.diffId } : {}),
-      mediaType: blob.mediaType,
-      sizeBytes: outcome?.size ?? storedSize(blob),
-      status: outcome?.status ?? ('planned' as const),
-      sentBytes: outcome?.sentBytes ?? 0,
-      durationMs: outcome?.durationMs ?? 0,
-    };
-  });
+  const blobs = [...unique.values()].map((blob) => describeBlob(blob, outcomes.get(blob.key)));
   const selectors = delivery.tags.length > 0 ? delivery.tags : [delivery.digest as string];
   return {
     archive: archive.path,
     index: image.index,
     names: image.names,
-    repository: `${delivery.domain}/${delivery.repository}`,
+    repository: nameOf(delivery),
     ...(root ? { digest: root.digest, mediaType: root.mediaType } : {}),
     platforms: platformsOf(plan),
     sizeBytes:
       blobs.reduce((sum, blob) => sum + blob.sizeBytes, 0) +
       shipment.manifests.reduce((sum, manifest) => sum + manifest.sizeBytes, 0),
     tags: selectors.map((selector) => ({
-      reference:
-        delivery.tags.length > 0
-          ? formatReference({ domain: delivery.domain, repository: delivery.repository, tag: selector })
-          : `${delivery.domain}/${delivery.repository}@${selector}`,
+      reference: referenceOf(delivery, selector),
       status: shipment.doneTags.get(selector) ?? 'planned',
     })),
     manifests: shipment.manifests,

@@ -1,7 +1,10 @@
 import type { Readable } from 'node:stream';
 import type { LayerCache } from '../../archive/index.ts';
 import type { LayerCompression, Platform, Reference } from '../../oci/index.ts';
+import type { UploadJournal } from '../../registry/index.ts';
 import type { JobContext } from '../context.ts';
+import type { PushTarEvent } from './events.ts';
+import type { Rename } from './renames.ts';
 
 /** Where the images go. */
 export type Destinations =
@@ -13,6 +16,8 @@ export type Destinations =
       readonly domain: string;
       readonly repository?: string | undefined;
       readonly tags: readonly string[];
+      /** What becomes of the stored repositories; default: they stay as they are. */
+      readonly renames?: readonly Rename[];
     };
 
 export interface PushTarOptions {
@@ -23,8 +28,11 @@ export interface PushTarOptions {
   readonly images: readonly string[];
   /** One platform of each index, or all of them as a whole; default: whatever the archive holds. */
   readonly platform?: Platform | 'all' | undefined;
-  /** What becomes of layers that are stored uncompressed. */
-  readonly compression: LayerCompression;
+  /**
+   * What becomes of layers that are stored uncompressed. Default: gzip for what `docker save` wrote; an OCI
+   * layout has digests of its own, which stay.
+   */
+  readonly compression?: LayerCompression | undefined;
   readonly compressionLevel?: number | undefined;
   /** Push stored bytes and manifests unchanged, or fail. */
   readonly preserveDigests: boolean;
@@ -41,4 +49,8 @@ export interface PushTarContext extends JobContext {
   /** What `stdin` is called in messages when it is something else than the process's own. */
   readonly stdinName?: string | undefined;
   readonly layerCache: LayerCache;
+  /** Where uploads that break off are noted for the next run; without it each starts over. */
+  readonly journal?: UploadJournal | undefined;
+  /** Told what happens when it happens. */
+  readonly onEvent?: ((event: PushTarEvent) => void) | undefined;
 }

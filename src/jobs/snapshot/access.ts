@@ -18,6 +18,12 @@ export async function checkRegistry(
 }
 
 /**
+ * How podman's sign-in ends where its push does not: it is not there for every kind of registry, and knows nothing but
+ * verified https, whatever podman's registries.conf says.
+ */
+const NOT_OF_PODMAN = ['UNSUPPORTED_BY_SERVER', 'TLS_FAILED', 'TLS_UNTRUSTED'] as const;
+
+/**
  * Makes sure that the engine may talk to a registry and that its credential is good there: what our own client can
  * do says nothing about the engine, which has its own ideas of TLS.
  *
@@ -48,8 +54,8 @@ export async function checkEngineAccess(
   try {
     await engine.checkCredential(domain, credential);
   } catch (error) {
-    // Podman serves /auth, yet not for every kind of registry.
-    if (isRegopsError(error, 'UNSUPPORTED_BY_SERVER')) return;
+    if (engine.version.product === 'podman' && NOT_OF_PODMAN.some((code) => isRegopsError(error, code)))
+      return;
     throw error;
   }
 }

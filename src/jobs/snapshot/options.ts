@@ -1,7 +1,9 @@
 import type { Readable } from 'node:stream';
+import type { LayerCache } from '../../archive/index.ts';
 import type { RegopsError } from '../../base/index.ts';
 import type { Engine, LayerCounts, RegistryCredential } from '../../engine/index.ts';
-import type { Digest, Platform, Reference } from '../../oci/index.ts';
+import type { Digest, LayerCompression, Platform, Reference } from '../../oci/index.ts';
+import type { UploadJournal } from '../../registry/index.ts';
 import type { JobContext } from '../context.ts';
 import type { PruneRules } from './policy.ts';
 
@@ -99,6 +101,12 @@ export interface SnapshotContext extends JobContext {
   engine(): Promise<Engine>;
   /** Who the engine is to be towards a registry, by the exact host and repository. */
   credential(domain: string, repository: string): Promise<RegistryCredential | undefined>;
+  /** How regops packs layers itself, what it remembers of those that it packed, and where it notes uploads that break off. */
+  readonly packing: {
+    readonly compression: LayerCompression;
+    cache(): Promise<LayerCache>;
+    journal?(): Promise<UploadJournal | undefined>;
+  };
   /** Pushes the one image of a `docker save` archive: push-tar's engine. The archive is destroyed in the end. */
   pushArchive(archive: Readable, destinations: readonly Reference[]): Promise<PushedArchive>;
 }

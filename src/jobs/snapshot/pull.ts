@@ -19,6 +19,7 @@ import { isExpired } from './policy.ts';
 import { configOf, isMissing, registryImage } from './registry-side.ts';
 import type { SnapshotPullResult } from './result.ts';
 import { startContainer } from './start.ts';
+import { refuseZstd } from './zstd.ts';
 
 /** A snapshot in the engine. */
 interface Present {
@@ -89,6 +90,7 @@ async function obtain(
     context.log.info('the image is in the engine already');
     return { image: present, digest, status: 'present' };
   }
+  await refuseZstd(reference, digest, client, engine, context);
   throwIfAborted(context.signal);
   context.progress.phase(`pulling ${formatReference(reference)}`);
   const image =

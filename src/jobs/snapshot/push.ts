@@ -1,4 +1,5 @@
-import { asRegopsError, counted, messageOf, metered, RegopsError, throwIfAborted } from '../../base/index.ts';
+import type { Readable } from 'node:stream';
+import { asRegopsError, messageOf, metered, RegopsError, throwIfAborted } from '../../base/index.ts';
 import type { Engine } from '../../engine/index.ts';
 import { formatReference, type Reference } from '../../oci/index.ts';
 import type { RegistryClient } from '../../registry/index.ts';
@@ -8,8 +9,10 @@ import { identityOf, LayerBars } from './engine-side.ts';
 import { LOCAL_REPOSITORY } from './names.ts';
 import type { PushedArchive, SnapshotContext, SnapshotPushOptions, SnapshotRepository } from './options.ts';
 import { proveTag } from './proof.ts';
+import { pushPassing, savesPlainLayers } from './push-passing.ts';
 import { registryImage } from './registry-side.ts';
 import type { PushedSnapshot, SnapshotPushResult } from './result.ts';
+import { warnOfZstd } from './zstd.ts';
 
 /** One registry a snapshot goes to. */
 interface Destination extends SnapshotRepository {
@@ -40,6 +43,7 @@ export async function pushSnapshot(
         await checkEngineAccess(engine, client, repository.repository, context);
       destinations.push({ ...repository, client });
     }
+    if (options.transport === 'direct' && destinations.length > 0) warnOfZstd(engine, context);
     throwIfAborted(context.signal);
     const captured = await capture(plan, engine, context);
     const attempts =
@@ -112,11 +116,10 @@ async function pushDirect(
   engine: Engine,
   context: SnapshotContext,
 ): Promise<Attempt[]> {
-  const references = destinations.map((destination) => referenceAt(destination, captured));
-  const { images: sent, error: failure } = await exportTo(references, captured, engine, context);
+  const { images: sent, error: failure } = await exportTo(destinations, captured, engine, context);
   const attempts: Attempt[] = [];
-  for (const [at, destination] of destinations.entries()) {
-    const reference = references[at] as Reference;
+  for (const destination of destinations) {
+    const reference = referenceAt(destination, captured);
     const image = sent.find(
       ({ domain, repository }) => domain === destination.domain && repository === destination.repository,
     );
@@ -133,23 +136,44 @@ async function pushDirect(
   return attempts;
 }
 
-/** An engine writes the whole image down before the first byte of its archive comes. */
+/**
+ * To one registry the image goes while the engine exports it, when that can be done; to several, and when something
+ * must be sent anew, from a temporary file.
+ */
 async function exportTo(
-  references: readonly Reference[],
+  destinations: readonly Destination[],
   captured: Captured,
   engine: Engine,
-  { progress, pushArchive }: SnapshotContext,
+  context: SnapshotContext,
 ): Promise<PushedArchive> {
-  progress.phase(
-    `exporting ${localName(captured)} for ${counted(references.length, 'registry', 'registries')}`,
-  );
-  const task = progress.task('export', captured.image.sizeBytes);
+  const references = destinations.map((destination) => referenceAt(destination, captured));
+  const [only] = destinations;
+  try {
+    if (only && destinations.length === 1 && (await savesPlainLayers(engine))) {
+      const image = await exported(captured, engine, context, (archive) =>
+        pushPassing(captured.image, archive, referenceAt(only, captured), only.client, context),
+      );
+      if (image) return { images: [image] };
+    }
+    return await exported(captured, engine, context, (archive) => context.pushArchive(archive, references));
+  } catch (error) {
+    return { images: [], error: asRegopsError(error) };
+  }
+}
+
+/** An engine writes the whole image down before the first byte of its archive comes. */
+async function exported<T>(
+  captured: Captured,
+  engine: Engine,
+  { progress }: SnapshotContext,
+  use: (archive: Readable) => Promise<T>,
+): Promise<T> {
+  progress.phase(`exporting ${localName(captured)}`);
+  const task = progress.task('image', captured.image.sizeBytes);
   try {
     const archive = metered(await engine.images.export([captured.reference]), (bytes) => task.advance(bytes));
     archive.once('end', () => task.end('exported'));
-    return await pushArchive(archive, references);
-  } catch (error) {
-    return { images: [], error: asRegopsError(error) };
+    return await use(archive);
   } finally {
     task.end('failed');
   }

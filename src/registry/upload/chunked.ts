@@ -1,10 +1,9 @@
-import { pipeline, Readable } from 'node:stream';
-import { RegopsError } from '../../base/index.ts';
+import { backoffDelayMs, RegopsError } from '../../base/index.ts';
 import { discardBody, type HttpResponse, headerOf } from '../../http/index.ts';
-import { verifyingStream } from '../../oci/index.ts';
 import { readComplaint } from '../failure.ts';
-import type { UploadSession } from './session.ts';
-import type { KnownBlob } from './source.ts';
+import { pieceReader } from './pieces.ts';
+import { bytesStored, rangeEnd, type UploadSession } from './session.ts';
+import type { BlobFacts, UploadSource } from './source.ts';
 import type { TransferOptions } from './whole.ts';
 
 /** Chunks shrink no further than this, whoever finds them too large. */
@@ -12,65 +11,73 @@ export const SMALLEST_CHUNK = 1024 * 1024;
 /** GHCR answers 416 "request body too large" above this, whatever the range. */
 const GHCR_CHUNK = 4 * 1024 * 1024;
 const MAX_CORRECTIONS = 10;
+const STANDSTILL = { baseMs: 200, capMs: 5000 } as const;
+
+/** Where chunks begin and how large they are. */
+export interface Chunking {
+  readonly chunkSize: number;
+  /** Bytes that the session has already. */
+  readonly from: number;
+}
 
 /**
  * Uploads a blob in chunks (distribution spec, "Pushing a blob in chunks"): for proxies that limit a
- * request's size. Chunks shrink when the other side says they are too large, and the upload goes on from
- * where the registry says it is.
+ * request's size, and to go on with an upload that broke off. Chunks shrink when the other side says they are
+ * too large, and the upload goes on from where the registry says it is.
  */
 export async function uploadChunked(
   session: UploadSession,
-  blob: KnownBlob,
-  chunkSize: number,
+  source: UploadSource,
+  chunking: Chunking,
   options: TransferOptions,
-): Promise<void> {
-  const cursor = new BlobCursor(blob);
-  const { traits } = session.client;
+): Promise<BlobFacts> {
+  const reader = pieceReader(source);
+  const { traits, clock, domain } = session.client;
   const floor = Math.max(SMALLEST_CHUNK, session.chunkMinimum);
-  let chunk = Math.max(chunkSize, session.chunkMinimum, 1);
-  let offset = 0;
+  let chunk = Math.max(chunking.chunkSize, session.chunkMinimum, 1);
+  let offset = chunking.from;
+  let furthest = offset;
   let corrections = 0;
   try {
-    while (offset < blob.size) {
-      const length = Math.min(chunk, blob.size - offset);
-      const from = offset;
-      const response = await session.patch(
-        { size: length, open: () => cursor.read(from, length) },
-        [from, from + length - 1],
-        options.signal,
-      );
-      let moved: number;
-      if (response.status >= 200 && response.status < 300) {
+    for (;;) {
+      const piece = await reader.piece(offset, chunk);
+      if (!piece) break;
+      const end = offset + piece.size;
+      const response = await session.patch(piece, [offset, end - 1], options.signal);
+      const isRefused = response.status < 200 || response.status >= 300;
+      if (isRefused && corrections === MAX_CORRECTIONS) throw await session.refusal(response);
+      const smaller = isRefused ? await shrunkChunk(response, piece.size, floor) : undefined;
+      let moved = offset;
+      if (smaller !== undefined) {
+        chunk = smaller;
+        traits.bodyLimit = Math.min(traits.bodyLimit ?? smaller, smaller);
+        session.follow(response);
+      } else if (isRefused) {
+        moved = await recoveredOffset(session, response, end, options.signal);
+        // A request that was cut off may still be at work over there: it is given time to be noticed.
+        if (moved === offset) await clock.sleep(backoffDelayMs(corrections + 1, STANDSTILL), options.signal);
+      } else {
         await discardBody(response);
         session.follow(response);
-        moved = nextOffset(headerOf(response, 'range'), from, length);
-      } else if (corrections === MAX_CORRECTIONS) {
-        throw await session.refusal(response);
-      } else {
-        const smaller = await shrunkChunk(response, length, floor);
-        if (smaller !== undefined) {
-          chunk = smaller;
-          traits.bodyLimit = Math.min(traits.bodyLimit ?? smaller, smaller);
-          session.follow(response);
-          moved = from;
-        } else {
-          moved = await recoveredOffset(session, response, blob.size, options.signal);
-        }
+        moved = nextOffset(headerOf(response, 'range'), offset, piece.size);
       }
       // A registry that takes a byte at a time, or none, is not served for ever.
-      if (moved < from + length && ++corrections > MAX_CORRECTIONS) {
-        throw new RegopsError(
-          'PROTOCOL_VIOLATION',
-          `${session.client.domain} does not get on with an upload`,
-        );
+      if (moved < end && ++corrections > MAX_CORRECTIONS) {
+        throw new RegopsError('PROTOCOL_VIOLATION', `${domain} does not get on with an upload`);
       }
+      if (moved === end && end > furthest) corrections = 0;
+      furthest = Math.max(furthest, moved);
       options.onBytes(moved - offset);
       offset = moved;
+      await options.onStored(offset);
     }
+    const blob = reader.facts();
+    options.onKnown(blob);
+    await session.commit(blob, options.signal);
+    return blob;
   } finally {
-    cursor.close();
+    reader.close();
   }
-  await session.commit(blob, options.signal);
 }
 
 /**
@@ -83,12 +90,6 @@ export function nextOffset(range: string | undefined, from: number, length: numb
   return reached !== undefined && reached > Math.max(from, 1) && reached <= from + length
     ? reached
     : from + length;
-}
-
-/** The offset after a `Range: 0-N` (some write `bytes=0-N`); undefined when it is something else. */
-function rangeEnd(range: string | undefined): number | undefined {
-  const match = /^(?:bytes[= ])?0-(\d{1,15})$/.exec(range?.trim() ?? '');
-  return match ? Number(match[1]) + 1 : undefined;
 }
 
 /** A smaller chunk when the answer says that the last one, of `length` bytes, was too large; else undefined. */
@@ -113,7 +114,7 @@ async function shrunkChunk(
 async function recoveredOffset(
   session: UploadSession,
   response: HttpResponse,
-  size: number,
+  sentUpTo: number,
   signal: AbortSignal | undefined,
 ): Promise<number> {
   if (response.status !== 416) throw await session.refusal(response);
@@ -123,92 +124,12 @@ async function recoveredOffset(
   if (status.status !== 204 && status.status !== 202) throw await session.refusal(status);
   await discardBody(status);
   session.follow(status);
-  const reached = rangeEnd(headerOf(status, 'range')) ?? 0;
-  // Right after the start `0-0` is how distribution says that there is nothing yet.
-  const offset = reached <= 1 ? 0 : reached;
-  if (offset > size) {
+  const offset = bytesStored(headerOf(status, 'range')) ?? 0;
+  if (offset > sentUpTo) {
     // Another's bytes, or ours twice: only a new session helps.
-    throw new RegopsError('UPLOAD_REJECTED', `${session.client.domain} holds more bytes than the blob has`, {
+    throw new RegopsError('UPLOAD_REJECTED', `${session.client.domain} holds more bytes than were sent`, {
       details: { status: response.status },
     });
   }
   return offset;
-}
-
-/**
- * Reads a blob piece by piece over one stream. Going back, or going on after a piece that was not read to
- * its end, opens the blob again and skips to the offset.
- */
-class BlobCursor {
-  readonly #blob: KnownBlob;
-  #reader: PieceReader | undefined;
-
-  constructor(blob: KnownBlob) {
-    this.#blob = blob;
-  }
-
-  /** A stream of `length` bytes from `offset` on; one at a time. */
-  read(offset: number, length: number): Readable {
-    return Readable.from(this.#piece(offset, length), { objectMode: false });
-  }
-
-  close(): void {
-    this.#reader?.close();
-  }
-
-  async *#piece(offset: number, length: number): AsyncGenerator<Buffer> {
-    let reader = this.#reader;
-    this.#reader = undefined;
-    try {
-      if (reader?.position !== offset) {
-        reader?.close();
-        reader = await PieceReader.open(this.#blob);
-        for await (const _ of reader.take(offset)) {
-          // bytes before the offset are dropped
-        }
-      }
-      yield* reader.take(length);
-      this.#reader = reader;
-    } finally {
-      if (this.#reader !== reader) reader?.close();
-    }
-  }
-}
-
-/** One pass over a blob, checked against its digest. */
-class PieceReader {
-  readonly #stream: Readable;
-  readonly #iterator: AsyncIterator<Buffer>;
-  #rest: Buffer = Buffer.alloc(0);
-  position = 0;
-
-  private constructor(stream: Readable) {
-    this.#stream = stream;
-    this.#iterator = stream[Symbol.asyncIterator]();
-  }
-
-  static async open(blob: KnownBlob): Promise<PieceReader> {
-    const checked = verifyingStream(blob, `blob ${blob.digest}`);
-    pipeline(await blob.open(), checked, () => {});
-    return new PieceReader(checked);
-  }
-
-  async *take(length: number): AsyncGenerator<Buffer> {
-    for (let missing = length; missing > 0; ) {
-      if (this.#rest.length === 0) {
-        const next = await this.#iterator.next();
-        if (next.done) throw new RegopsError('SIZE_MISMATCH', `a blob ended ${missing} bytes early`);
-        this.#rest = next.value;
-      }
-      const piece = this.#rest.subarray(0, missing);
-      this.#rest = this.#rest.subarray(piece.length);
-      this.position += piece.length;
-      missing -= piece.length;
-      yield piece;
-    }
-  }
-
-  close(): void {
-    this.#stream.destroy();
-  }
 }

@@ -1,18 +1,36 @@
-import { RegopsError } from '../../base/index.ts';
+import { RegopsError, throwIfAborted } from '../../base/index.ts';
 import { type BodyRecipe, discardBody, type HttpResponse, headerOf } from '../../http/index.ts';
 import { type Digest, digestParts, isDigest } from '../../oci/index.ts';
 import { headBlob } from '../blobs.ts';
 import { pullScope, pushScope, type RegistryClient, type RegistryRequest } from '../client.ts';
 import { failure } from '../failure.ts';
 import { commitUrl, resolveLocation, type UploadLocation } from './location.ts';
+import { openedOrClosed, PARTING_MS } from './opening.ts';
 import type { BlobFacts } from './source.ts';
 
-const CANCEL_TIMEOUT_MS = 2000;
 /** A server-chosen minimum chunk is memory and time of ours: no more than this. */
 const MAX_CHUNK_MINIMUM = 1024 ** 3;
 /** Bytes of a blob that a slow registry is granted a second for, beyond the usual timeout. */
 const STORED_PER_SECOND = 10 * 1024 * 1024;
 const OCTETS = 'application/octet-stream';
+
+/** What it takes to find a session again; its Location lets whoever may push go on with the upload: never shown. */
+export interface SessionPlace {
+  readonly location: string;
+  readonly chunkMinimum: number;
+}
+
+/** The offset after a `Range: 0-N` (some write `bytes=0-N`); undefined when it is something else. Pure. */
+export function rangeEnd(range: string | undefined): number | undefined {
+  const match = /^(?:bytes[= ])?0-(\d{1,15})$/.exec(range?.trim() ?? '');
+  return match ? Number(match[1]) + 1 : undefined;
+}
+
+/** As {@link rangeEnd}, of a session that was asked how far it is: `0-0` is how distribution says that there is nothing. */
+export function bytesStored(range: string | undefined): number | undefined {
+  const reached = rangeEnd(range);
+  return reached === 1 ? 0 : reached;
+}
 
 /** An upload in progress: the state a registry holds for us, and where its next request goes. */
 export class UploadSession {
@@ -22,13 +40,48 @@ export class UploadSession {
   readonly chunkMinimum: number;
   #location: UploadLocation;
 
-  private constructor(client: RegistryClient, repository: string, response: HttpResponse) {
+  private constructor(
+    client: RegistryClient,
+    repository: string,
+    location: UploadLocation,
+    chunkMinimum: number,
+  ) {
     this.client = client;
     this.repository = repository;
-    this.#location = resolveLocation(headerOf(response, 'location'), response.url, client.origin, client.log);
+    this.chunkMinimum = chunkMinimum;
+    this.#location = location;
+  }
+
+  /** The session that an answer 202 has opened. */
+  static #opened(client: RegistryClient, repository: string, response: HttpResponse): UploadSession {
+    const { origin, log } = client;
+    const location = resolveLocation(headerOf(response, 'location'), response.url, origin, log);
     const minimum = Number(headerOf(response, 'oci-chunk-min-length') ?? 0);
-    this.chunkMinimum =
-      Number.isSafeInteger(minimum) && minimum > 0 ? Math.min(minimum, MAX_CHUNK_MINIMUM) : 0;
+    const isUsable = Number.isSafeInteger(minimum) && minimum > 0;
+    return new UploadSession(
+      client,
+      repository,
+      location,
+      isUsable ? Math.min(minimum, MAX_CHUNK_MINIMUM) : 0,
+    );
+  }
+
+  /**
+   * A session that an earlier run has opened, at the Location and with the least chunk it noted; {@link reached}
+   * tells whether it is still there. Throws as a Location of the registry's would.
+   */
+  static at(client: RegistryClient, repository: string, place: SessionPlace): UploadSession {
+    const location = resolveLocation(place.location, client.origin, client.origin, client.log);
+    return new UploadSession(client, repository, location, Math.min(place.chunkMinimum, MAX_CHUNK_MINIMUM));
+  }
+
+  /**
+   * Where a later run finds this session. Undefined once it has left the registry: such a Location is signed, and
+   * so a credential by itself.
+   */
+  get place(): SessionPlace | undefined {
+    const { foreign, url } = this.#location;
+    return foreign ? undefined : { location: url.href, chunkMinimum: this.chunkMinimum };
   }
 
   /** Opens a session (distribution spec, end-4a). */
@@ -37,28 +90,24 @@ export class UploadSession {
     repository: string,
     signal?: AbortSignal,
   ): Promise<UploadSession> {
-    const response = await client.request({
-      method: 'POST',
-      to: `${repository}/blobs/uploads/`,
-      headers: { 'content-length': '0' },
-      scopes: [pushScope(repository)],
+    return openedOrClosed(
       signal,
-    });
-    if (response.status !== 202) {
-      throw await failure(
-        client,
-        response,
-        `start of an upload to ${client.domain}/${repository}`,
-        'REPOSITORY_NOT_FOUND',
-      );
-    }
-    await discardBody(response);
-    return new UploadSession(client, repository, response);
+      async (patient) => {
+        const response = await post(client, `${repository}/blobs/uploads/`, [pushScope(repository)], patient);
+        if (response.status !== 202) {
+          const doing = `start of an upload to ${client.domain}/${repository}`;
+          throw await failure(client, response, doing, 'REPOSITORY_NOT_FOUND');
+        }
+        await discardBody(response);
+        return UploadSession.#opened(client, repository, response);
+      },
+      (session) => session.cancel(),
+    );
   }
 
   /**
    * Asks the registry to take a blob over from another repository (end-11): `'mounted'`, or the session it
-   * opened instead, or undefined when it refused outright (then `traits.mountRefused` remembers it).
+   * opened instead, or undefined when it refused outright.
    */
   static async mount(
     client: RegistryClient,
@@ -67,21 +116,24 @@ export class UploadSession {
     from: string,
     signal?: AbortSignal,
   ): Promise<'mounted' | UploadSession | undefined> {
-    const response = await client.request({
-      method: 'POST',
-      to: `${repository}/blobs/uploads/?mount=${encodeURIComponent(digest)}&from=${encodeURIComponent(from)}`,
-      headers: { 'content-length': '0' },
-      scopes: [pushScope(repository), pullScope(from)],
+    return openedOrClosed<'mounted' | UploadSession | undefined>(
       signal,
-    });
-    await discardBody(response);
-    if (response.status === 201) return 'mounted';
-    if (response.status === 202) return new UploadSession(client, repository, response);
-    client.traits.mountRefused = true;
-    client.log.trace(
-      `${client.domain} refused a mount from ${from} (${response.status}); blobs are uploaded`,
+      async (patient) => {
+        const query = `mount=${encodeURIComponent(digest)}&from=${encodeURIComponent(from)}`;
+        const scopes = [pushScope(repository), pullScope(from)];
+        const response = await post(client, `${repository}/blobs/uploads/?${query}`, scopes, patient);
+        await discardBody(response);
+        if (response.status === 201) return 'mounted';
+        if (response.status === 202) return UploadSession.#opened(client, repository, response);
+        client.log.trace(
+          `${client.domain} refused a mount from ${from} (${response.status}); blobs are uploaded`,
+        );
+        return undefined;
+      },
+      async (outcome) => {
+        if (outcome instanceof UploadSession) await outcome.cancel();
+      },
     );
-    return undefined;
   }
 
   /**
@@ -135,6 +187,23 @@ export class UploadSession {
   }
 
   /**
+   * How many bytes the registry has, after a request whose end is not known; undefined when it does not say, or
+   * knows of no such session (distribution 2.8 drops one whose state is not the newest). Throws INTERRUPTED only.
+   */
+  async reached(signal: AbortSignal | undefined): Promise<number | undefined> {
+    try {
+      const response = await this.status(signal);
+      await discardBody(response);
+      if (response.status < 200 || response.status >= 300) return undefined;
+      this.follow(response);
+      return bytesStored(headerOf(response, 'range'));
+    } catch {
+      throwIfAborted(signal);
+      return undefined;
+    }
+  }
+
+  /**
    * Takes up the Location of an answer, if it brings one; always the newest one counts. A session that has left
    * the registry stays foreign: another server must not choose what we do there with our credentials.
    */
@@ -181,7 +250,7 @@ export class UploadSession {
   async cancel(): Promise<void> {
     try {
       await discardBody(
-        await this.#send('DELETE', this.#location.url, { signal: AbortSignal.timeout(CANCEL_TIMEOUT_MS) }),
+        await this.#send('DELETE', this.#location.url, { signal: AbortSignal.timeout(PARTING_MS) }),
       );
     } catch {
       // The registry forgets old sessions by itself.
@@ -190,7 +259,7 @@ export class UploadSession {
 
   /** How long a registry may take to put a blob in its place: it may hash it, or copy it in its storage. */
   #patienceMs(size: number): number {
-    return this.client.timeoutMs + Math.ceil(size / STORED_PER_SECOND) * 1000;
+    return this.client.timeoutMs + Math.ceil((size * 1000) / STORED_PER_SECOND);
   }
 
   #send(
@@ -208,4 +277,13 @@ export class UploadSession {
       ...request,
     });
   }
+}
+
+function post(
+  client: RegistryClient,
+  to: string,
+  scopes: readonly string[],
+  signal: AbortSignal,
+): Promise<HttpResponse> {
+  return client.request({ method: 'POST', to, headers: { 'content-length': '0' }, scopes, signal });
 }

@@ -17,6 +17,8 @@ export interface KnownBlob extends BlobFacts {
 /** A blob that comes into being while it is sent (a layer compressed on the way). */
 export interface StreamedBlob {
   readonly kind: 'streamed';
+  /** Names the bytes: the same name always means the same bytes. Without one no later run can go on with the upload. */
+  readonly contentName?: string | undefined;
   /** Starts from the first byte; `result` may be asked once the stream has ended well. */
   open(): { readonly stream: Readable; result(): BlobFacts };
 }

@@ -9,6 +9,8 @@ export interface TransferOptions {
   readonly signal: AbortSignal | undefined;
   /** Told of bytes as they go out; of a negative number when they have to go out again. */
   readonly onBytes: (bytes: number) => void;
+  /** Told after each chunk how many bytes the registry has; the next one waits for it. */
+  readonly onStored: (offset: number) => Promise<void>;
   /** Told what a streamed blob became, before it is committed. */
   readonly onKnown: (blob: BlobFacts) => void;
 }

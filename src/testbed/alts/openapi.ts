@@ -15,7 +15,7 @@ const answers = (meanings: Readonly<Record<string, string>>) =>
   Object.fromEntries(Object.entries(meanings).map(([status, description]) => [status, { description }]));
 
 const DENIALS = {
-  '401': 'the token is not signed with the secret (HS256), or has expired',
+  '401': 'the token is not signed with the secret (HS256, HS384 or HS512), or has expired',
   '403': 'no bearer token',
 };
 

@@ -17,15 +17,17 @@ const payloadSchema = z.object({
   package_channel: z.enum(['stable', 'beta']).nullish(),
   test_configuration: z
     .object({
-      tests: z.array(
-        z.object({
-          url: z.string(),
-          test_dir: z.string(),
-          git_ref: optionalText,
-          tests_to_run: z.array(z.string()).nullish(),
-        }),
-      ),
-      test_env: z.record(z.string(), z.string()).nullish(),
+      tests: z
+        .array(
+          z.object({
+            url: z.string(),
+            test_dir: z.string(),
+            git_ref: optionalText,
+            tests_to_run: z.array(z.string()).nullish(),
+          }),
+        )
+        .default([]),
+      test_env: z.object({ extra_env_vars: z.array(z.string()).nullish() }).nullish(),
     })
     .nullish(),
 });

@@ -1,14 +1,28 @@
 import { type Clock, type Log, RegopsError } from '../../base/index.ts';
+import type { Elsewhere } from '../elsewhere.ts';
 import type { ApiRequest, Handler, Layer, Reply } from '../exchange.ts';
 import type { Storage } from '../storage.ts';
+import type { Upload, Uploads } from '../uploads.ts';
 import { answerErrors } from '../wire-errors.ts';
 import { alterAdministration } from './administration.ts';
+import { misplaced, redirected } from './locations.ts';
 import { isLie, lyingStorage } from './lying-storage.ts';
 import { type Fault, MOST_FAULTS, validateFault } from './model.ts';
 import { NameHistory } from './name-history.ts';
 import { parseFaults } from './parse.ts';
 import { Rule } from './rule.ts';
-import { alterReply, bringsBody, cutRequest, discarded, RESET, statusReply } from './wire.ts';
+import { siblingsOf, type Undo, watchWrite } from './undo.ts';
+import {
+  alterReply,
+  bringsBody,
+  cutRequest,
+  discarded,
+  prolonged,
+  RESET,
+  refusedFrom,
+  silence,
+  statusReply,
+} from './wire.ts';
 
 /** How often a fault was met. */
 export interface FaultCount {
@@ -40,6 +54,19 @@ export interface FaultParts {
   readonly storage: Storage;
   /** The endpoints, on another storage than the true one. */
   readonly endpointsOn: (storage: Storage) => Handler;
+  readonly uploads: Uploads;
+  readonly elsewhere: Elsewhere;
+  /** Removes the blobs that no manifest refers to, and tells how many they were. */
+  readonly collectBlobs: () => Promise<number>;
+  /** Ends the token of a request and asks for another; undefined where there are no tokens. */
+  readonly expire: ((request: ApiRequest) => Reply | undefined) | undefined;
+}
+
+/** The request in which an upload dies. */
+interface LastRequest {
+  readonly rule: Rule;
+  readonly upload: Upload;
+  readonly request: ApiRequest;
 }
 
 /** Holds the faults and is the layer that brings them about. Without any it hands every request on. */
@@ -66,6 +93,9 @@ export class Faults implements FaultControl {
       const fault = validateFault(given, `faults[${at}]`);
       return new Rule(fault, fault.name ?? `fault-${this.#added + at + 1}`, seed, clock.now());
     });
+    if (!this.#parts.expire && fresh.some(({ effect }) => effect.expired)) {
+      throw new RegopsError('CONFIG_INVALID', 'expired has no meaning without token authentication');
+    }
     const rules = [...this.#rules, ...fresh];
     if (rules.length > MOST_FAULTS) {
       throw new RegopsError('CONFIG_INVALID', `invalid faults: more than ${MOST_FAULTS}`);
@@ -77,7 +107,7 @@ export class Faults implements FaultControl {
     }
     this.#rules = rules;
     this.#added += fresh.length;
-    if (fresh.some(({ lag }) => lag)) this.#watch();
+    if (fresh.some(({ lag, effect }) => lag || effect.torn)) this.#watch();
     return fresh.map(({ name }) => name);
   }
 
@@ -133,18 +163,28 @@ export class Faults implements FaultControl {
       if (!(await this.#wait(waitMs))) return RESET;
     }
     for (const rule of hit) {
-      const { reset, handled } = rule.effect;
-      const instead = reset === 'before' ? RESET : statusReply(rule.effect, request.route?.name);
-      if (!instead || (handled && reset !== 'before')) continue;
+      const instead = await this.#answerInstead(rule, request);
+      if (!instead) continue;
       fired.add(rule);
       return instead;
     }
-    const cutter = bringsBody(request) ? hit.find(({ effect }) => effect.reset === 'mid') : undefined;
+    for (const rule of hit) if (await this.#sweep(rule)) fired.add(rule);
+    const cutter = bringsBody(request)
+      ? hit.find(({ effect }) => effect.reset === 'mid' || effect.hang === 'mid')
+      : undefined;
     if (cutter) {
       fired.add(cutter);
-      return discarded(await honest(cutRequest(request)), RESET);
+      const ending = cutter.effect.reset ? RESET : silence(this.#life.signal);
+      return discarded(await honest(cutRequest(request)), ending);
     }
-    let reply = await this.#handlerFor(hit, honest, fired)(request);
+    const last = await this.#lastRequest(request, hit);
+    const takeBack = await this.#watchWrites(request, hit);
+    let reply = await this.#handlerFor(hit, honest, fired)(last?.request ?? request);
+    if (last && reply.status === 404) {
+      await this.#parts.uploads.drop(last.upload);
+      fired.add(last.rule);
+    }
+    if (reply.status < 300) for (const rule of await takeBack()) fired.add(rule);
     for (const rule of hit) {
       const altered = await this.#alter(rule, reply, request);
       if (altered !== reply) fired.add(rule);
@@ -153,11 +193,80 @@ export class Faults implements FaultControl {
     return reply;
   }
 
+  /** The reply of a fault that answers in the registry's place. */
+  async #answerInstead(rule: Rule, request: ApiRequest): Promise<Reply | undefined> {
+    const { elsewhere, expire } = this.#parts;
+    const { reset, hang, handled, expired, status } = rule.effect;
+    if (reset === 'before') return RESET;
+    if (hang === 'before') return silence(this.#life.signal);
+    if (expired) return expire?.(request);
+    if (rule.redirect) return redirected(request, rule.redirect, status, elsewhere);
+    const instead = handled ? undefined : statusReply(rule.effect, request.route?.name);
+    return instead && this.#prolonged(rule, instead, request.method);
+  }
+
+  #prolonged(rule: Rule, reply: Reply, method: string): Reply {
+    if (rule.endlessBytes === undefined || method === 'HEAD') return reply;
+    return prolonged(reply, rule.endlessBytes, this.#life.signal);
+  }
+
+  /** Cleans up, at the wrong moment; false when there was nothing to throw away. */
+  async #sweep({ effect }: Rule): Promise<boolean> {
+    const { uploads, collectBlobs } = this.#parts;
+    if (effect.sweep === 'blobs') return (await collectBlobs()) > 0;
+    if (effect.sweep === undefined) return false;
+    const open = uploads.list();
+    for (const upload of open) await uploads.drop(upload);
+    return open.length > 0;
+  }
+
+  /** The request in which an upload dies, refused from where it does; undefined when none dies. */
+  async #lastRequest(request: ApiRequest, hit: readonly Rule[]): Promise<LastRequest | undefined> {
+    const { route, headers } = request;
+    const { uploads } = this.#parts;
+    const upload = route && uploads.get(route.repository, route.reference);
+    if (!upload) return undefined;
+    // A body whose length is not told may reach the place where the upload dies, or end before it.
+    const coming = bringsBody(request) ? Number(headers['content-length'] ?? Number.POSITIVE_INFINITY) : 0;
+    const rule = hit.find(({ diesAt }) => diesAt !== undefined && upload.size + coming >= diesAt);
+    if (rule?.diesAt === undefined) return undefined;
+    const left = rule.diesAt - upload.size;
+    if (left <= 0) await uploads.drop(upload);
+    return { rule, upload, request: left > 0 ? refusedFrom(request, left) : request };
+  }
+
+  /** Asked before the request is handled; what it gives, afterwards: takes writes back, and names the faults that did. */
+  async #watchWrites(request: ApiRequest, hit: readonly Rule[]): Promise<() => Promise<readonly Rule[]>> {
+    const undoer = hit.find(({ undoneAfterMs }) => undoneAfterMs !== undefined);
+    const remover = hit.find(({ effect }) => effect.siblings !== undefined);
+    if (!undoer && !remover) return async () => [];
+    const { storage } = this.#parts;
+    const written = undoer && (await watchWrite(request, storage));
+    const siblings = remover ? await siblingsOf(request, storage) : [];
+    return async () => {
+      const done: Rule[] = [];
+      const undo = await written?.();
+      if (undoer && undo && (await this.#takeBack(undo, undoer.undoneAfterMs ?? 0))) done.push(undoer);
+      const most = remover?.effect.siblings === true ? siblings.length : remover?.effect.siblings;
+      const repository = request.route?.repository ?? '';
+      for (const tag of siblings.slice(0, most)) await storage.deleteTag(repository, tag);
+      if (remover && siblings.length > 0) done.push(remover);
+      return done;
+    };
+  }
+
+  async #takeBack(undo: Undo, afterMs: number): Promise<boolean> {
+    if (afterMs === 0) return undo();
+    void this.#wait(afterMs).then((isTime) => isTime && undo());
+    return true;
+  }
+
   async #alter(rule: Rule, reply: Reply, { method, route }: ApiRequest): Promise<Reply> {
-    const { clock } = this.#parts;
+    const { clock, elsewhere } = this.#parts;
     const told = await alterAdministration(rule, reply, route, clock.now());
     const instead = statusReply(rule.effect, route?.name);
     const answered = instead ? discarded(told, instead) : told;
+    if (rule.location) return misplaced(answered, rule.location, elsewhere);
     return alterReply(rule, answered, method, clock, this.#life.signal);
   }
 

@@ -1,6 +1,13 @@
 import type { Digest } from '../../oci/index.ts';
 import { compareNames, pageOfNames } from '../names.ts';
-import type { Inventory, RepositoryContents, Storage } from '../storage.ts';
+import { bytesOf } from '../representation.ts';
+import {
+  type Content,
+  type Inventory,
+  overlaidStorage,
+  type RepositoryContents,
+  type Storage,
+} from '../storage.ts';
 import type { NameHistory } from './name-history.ts';
 import type { Rule } from './rule.ts';
 
@@ -9,7 +16,7 @@ const ALL = { limit: Number.POSITIVE_INFINITY, after: undefined };
 
 /** True for a fault whose effect is in what the registry believes to hold. */
 export function isLie({ effect }: Rule): boolean {
-  return [effect.stale, effect.forget, effect.missing, effect.lost, effect.ghost].some(
+  return [effect.stale, effect.forget, effect.missing, effect.lost, effect.ghost, effect.torn].some(
     (lie) => lie !== undefined,
   );
 }
@@ -72,6 +79,9 @@ export function lyingStorage(
     return { ...contents, tags };
   };
 
+  /** What the tags that were resolved pointed at before. */
+  const torn = new Map<Digest, Digest>();
+
   const lies: Partial<Storage> = {
     async repositories(page) {
       const { names } = await honest.repositories(ALL);
@@ -82,10 +92,27 @@ export function lyingStorage(
       return truth && pageOfNames(listed(repository, truth.names), page);
     },
     async resolveTag(repository, tag) {
-      return isLost(repository, tag) ? undefined : honest.resolveTag(repository, tag);
+      if (isLost(repository, tag)) return undefined;
+      const truth = await honest.resolveTag(repository, tag);
+      let told = truth;
+      for (const rule of rules) {
+        if (!rule.lag) continue;
+        told = history.tagAsOf(repository, tag, told, rule.lag, now);
+        if (told !== truth) tells(rule);
+      }
+      const previous = history.previousOf(repository, tag);
+      if (told && previous) torn.set(told, previous);
+      return told;
     },
     async manifest(repository, digest) {
-      return isMissing() ? undefined : honest.manifest(repository, digest);
+      if (isMissing()) return undefined;
+      const stored = await honest.manifest(repository, digest);
+      const tearer = rules.find(({ effect }) => effect.torn);
+      if (!stored || !tearer) return stored;
+      tells(tearer);
+      const previous = torn.get(digest);
+      const other = previous && (await honest.manifest(repository, previous));
+      return { ...stored, content: await tornContent(stored.content, other?.content) };
     },
     async blobSize(repository, digest) {
       return isMissing() ? undefined : honest.blobSize(repository, digest);
@@ -109,12 +136,21 @@ export function lyingStorage(
       return { ...truth, repositories };
     },
   };
-  return new Proxy(honest, {
-    get(target, key) {
-      const value: unknown = Reflect.get(lies, key) ?? Reflect.get(target, key);
-      return typeof value === 'function' ? value.bind(target) : value;
-    },
-  });
+  return overlaidStorage(honest, lies);
+}
+
+/** The first half of one manifest, and behind it the second half of another, if there is one. */
+async function tornContent(content: Content, other: Content | undefined): Promise<Content> {
+  const bytes = await bytesOf(await content.read());
+  const rest = other ? await bytesOf(await other.read()) : Buffer.alloc(0);
+  const mixed = Buffer.concat([
+    bytes.subarray(0, Math.floor(bytes.length / 2)),
+    rest.subarray(Math.floor(rest.length / 2)),
+  ]);
+  return {
+    size: mixed.length,
+    read: async (range = { start: 0, end: mixed.length - 1 }) => [mixed.subarray(range.start, range.end + 1)],
+  };
 }
 
 function isSameSet(names: readonly string[], others: readonly string[]): boolean {

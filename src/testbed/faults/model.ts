@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { messageOf, parseRate, RegopsError } from '../../base/index.ts';
+import { messageOf, parseRate, parseSize, RegopsError } from '../../base/index.ts';
 import { durationOf, parseBodyPart, parseDelay, parseDrift, parseLag } from './amounts.ts';
+import { parseMisplacement, parseRedirect } from './locations.ts';
 import { parsePattern } from './patterns.ts';
 
 export const METHODS = ['GET', 'HEAD', 'PUT', 'POST', 'PATCH', 'DELETE'] as const;
@@ -83,6 +84,18 @@ const effectSchema = z
     /** Seconds; alone it means status 429. */
     retryAfter: z.int().min(0).max(86_400).optional(),
     reset: z.enum(['before', 'after', 'head', 'mid']).optional(),
+    /** As `reset`, but the connection stays, and nothing more is said on it. */
+    hang: z.enum(['before', 'after', 'head', 'mid']).optional(),
+    /** The token that the request brings is no longer good. */
+    expired: z.literal(true).optional(),
+    /** What an upload's Location is instead. */
+    location: parsed(parseMisplacement).optional(),
+    /** Where a redirect leads that is answered instead. */
+    redirect: parsed(parseRedirect).optional(),
+    /** The upload ends; with a size only once it has so many bytes. */
+    dead: z.union([z.literal(true), parsed(parseSize)]).optional(),
+    /** The body does not end; with a size it ends after so much. */
+    endless: z.union([z.literal(true), parsed(parseSize)]).optional(),
     /** With `status`: the request is carried out all the same. */
     handled: z.literal(true).optional(),
     truncate: parsed(parseBodyPart).optional(),
@@ -103,6 +116,14 @@ const effectSchema = z
     lost: z.union([z.literal(true), pattern]).optional(),
     /** The repository's name. */
     ghost: z.union([z.literal(true), z.string().min(1).max(255)]).optional(),
+    /** A manifest read by a tag is half the tag's, half what it was before. */
+    torn: z.literal(true).optional(),
+    /** A write that was answered as done is taken back, at once or so much later. */
+    undone: z.union([z.literal(true), duration]).optional(),
+    /** How many other tags of the same manifest go with a deleted tag; `true` for all. */
+    siblings: z.union([z.literal(true), z.int().min(1).max(10_000)]).optional(),
+    /** What a cleaning throws away that comes before the request. */
+    sweep: z.enum(['uploads', 'blobs']).optional(),
     drift: parsed(parseDrift).optional(),
     health: z.enum(['degraded', 'unhealthy']).optional(),
     /** How old the session is that never ends. */

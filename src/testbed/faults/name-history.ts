@@ -1,3 +1,4 @@
+import type { Digest } from '../../oci/index.ts';
 import type { NameChange } from '../storage.ts';
 import type { Lag } from './amounts.ts';
 
@@ -12,18 +13,48 @@ interface Entry {
   readonly isListed: boolean;
 }
 
-/** The latest changes of every list, to show a list as it was. */
+/** A tag that moved. */
+interface Move {
+  readonly at: number;
+  readonly before: Digest | undefined;
+}
+
+/** The latest changes of every list and of every tag, to show them as they were. */
 export class NameHistory {
   /** By repository for its tags, and under undefined for the repositories; the latest changed list last. */
   readonly #lists = new Map<string | undefined, Entry[]>();
 
-  record({ repository, tag, isListed }: NameChange, at: number): void {
-    const list = tag === undefined ? undefined : repository;
-    const entries = this.#lists.get(list) ?? [];
-    entries.push({ at, name: tag ?? repository, isListed });
-    this.#lists.delete(list);
-    this.#lists.set(list, entries.length > 2 * MOST_CHANGES ? entries.slice(-MOST_CHANGES) : entries);
-    if (this.#lists.size > MOST_LISTS) this.#lists.delete(this.#lists.keys().next().value);
+  /** By `repository:tag`. */
+  readonly #moves = new Map<string, Move[]>();
+
+  record({ repository, tag, isListed, before }: NameChange, at: number): void {
+    if (tag !== undefined) append(this.#moves, `${repository}:${tag}`, { at, before });
+    // A tag that moves was listed before, and still is.
+    if (isListed && before) return;
+    append(this.#lists, tag === undefined ? undefined : repository, {
+      at,
+      name: tag ?? repository,
+      isListed,
+    });
+  }
+
+  /** What a tag pointed at some time or some changes ago. */
+  tagAsOf(
+    repository: string,
+    tag: string,
+    current: Digest | undefined,
+    lag: Lag,
+    now: number,
+  ): Digest | undefined {
+    const moves = this.#moves.get(`${repository}:${tag}`) ?? [];
+    let then = current;
+    for (const { before } of undoneOf(moves, lag, now)) then = before;
+    return then;
+  }
+
+  /** What a tag pointed at before it moved to where it is. */
+  previousOf(repository: string, tag: string): Digest | undefined {
+    return this.#moves.get(`${repository}:${tag}`)?.at(-1)?.before;
   }
 
   /**
@@ -33,15 +64,32 @@ export class NameHistory {
    */
   asOf(list: string | undefined, names: readonly string[], lag: Lag, now: number): readonly string[] {
     const then = new Set(names);
-    const entries = this.#lists.get(list) ?? [];
-    const isUndone = (entry: Entry, age: number): boolean =>
-      'ms' in lag ? entry.at > now - lag.ms : age < lag.changes;
-    for (let at = entries.length - 1; at >= 0; at--) {
-      const entry = entries[at] as Entry;
-      if (!isUndone(entry, entries.length - 1 - at)) break;
-      if (entry.isListed) then.delete(entry.name);
-      else then.add(entry.name);
+    for (const { name, isListed } of undoneOf(this.#lists.get(list) ?? [], lag, now)) {
+      if (isListed) then.delete(name);
+      else then.add(name);
     }
     return [...then];
   }
+}
+
+/** The changes that are not seen yet, the latest first. */
+function* undoneOf<T extends { readonly at: number }>(
+  changes: readonly T[],
+  lag: Lag,
+  now: number,
+): Generator<T> {
+  for (let age = 0; age < changes.length; age++) {
+    const change = changes[changes.length - 1 - age] as T;
+    if (!('ms' in lag ? change.at > now - lag.ms : age < lag.changes)) return;
+    yield change;
+  }
+}
+
+/** Adds to the list under a key; what is oldest in a list, and the list unchanged for longest, are forgotten. */
+function append<K, T>(lists: Map<K, T[]>, key: K, item: T): void {
+  const list = lists.get(key) ?? [];
+  list.push(item);
+  lists.delete(key);
+  lists.set(key, list.length > 2 * MOST_CHANGES ? list.slice(-MOST_CHANGES) : list);
+  if (lists.size > MOST_LISTS) lists.delete(lists.keys().next().value as K);
 }

@@ -20,6 +20,7 @@ const NUMBERS = new Set([
   'retryAfter',
   'corrupt',
   'length',
+  'siblings',
 ]);
 const LISTS = new Set(['method', 'kind', 'nth']);
 

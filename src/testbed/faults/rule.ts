@@ -1,4 +1,4 @@
-import { isRegopsError, RegopsError } from '../../base/index.ts';
+import { isRegopsError, parseSize, RegopsError } from '../../base/index.ts';
 import type { ApiRequest } from '../exchange.ts';
 import {
   type Delay,
@@ -11,6 +11,7 @@ import {
   parseLag,
 } from './amounts.ts';
 import { isOfKind, type Reach, reachOf } from './endpoints.ts';
+import { type Misplacement, parseMisplacement, parseRedirect, type RedirectTarget } from './locations.ts';
 import type { Fault, FaultEffect, FaultMatch, Kind } from './model.ts';
 import { type Pattern, parsePattern } from './patterns.ts';
 import { hashed, seededRandom } from './random.ts';
@@ -28,6 +29,14 @@ export class Rule {
   readonly drift: Drift | undefined;
   readonly shorten: ((length: number) => number) | undefined;
   readonly truncate: ((length: number) => number) | undefined;
+  readonly location: Misplacement | undefined;
+  readonly redirect: RedirectTarget | undefined;
+  /** How many bytes an upload has when it dies. */
+  readonly diesAt: number | undefined;
+  /** How many bytes an endless body has. */
+  readonly endlessBytes: number | undefined;
+  /** How long after its answer a write is taken back. */
+  readonly undoneAfterMs: number | undefined;
   /** Draws of this fault alone: what others draw does not change them. */
   readonly random: () => number;
   matched = 0;
@@ -68,6 +77,11 @@ export class Rule {
     this.drift = effect.drift === undefined ? undefined : parseDrift(effect.drift);
     this.shorten = effect.shorten === undefined ? undefined : parseBodyPart(effect.shorten);
     this.truncate = effect.truncate === undefined ? undefined : parseBodyPart(effect.truncate);
+    this.location = effect.location === undefined ? undefined : parseMisplacement(effect.location);
+    this.redirect = effect.redirect === undefined ? undefined : parseRedirect(effect.redirect);
+    this.diesAt = amountOf(effect.dead, parseSize, 0);
+    this.endlessBytes = amountOf(effect.endless, parseSize, Number.POSITIVE_INFINITY);
+    this.undoneAfterMs = amountOf(effect.undone, durationOf, 0);
     this.#salt = Math.floor(hashed(name, seed) * 2 ** 32);
     this.random = seededRandom(this.#salt);
   }
@@ -136,6 +150,16 @@ function reach({ match, effect }: Fault, name: string, kinds: readonly Kind[] | 
       cause: error,
     });
   }
+}
+
+/** An effect's amount; `always` for one that is given without. */
+function amountOf(
+  given: true | string | undefined,
+  parse: (text: string) => number,
+  always: number,
+): number | undefined {
+  if (given === undefined) return undefined;
+  return given === true ? always : parse(given);
 }
 
 function listOf<T extends string>(value: T | readonly T[] | undefined): readonly T[] | undefined {

@@ -1,18 +1,26 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import { type Clock, parseRate, RegopsError } from '../../base/index.ts';
 import { altsFault } from '../alts/replies.ts';
-import type { ApiRequest, Body, Reply } from '../exchange.ts';
+import { type ApiRequest, type Body, changedRequest, type Reply } from '../exchange.ts';
 import type { RouteName } from '../routes.ts';
-import { errorReply, type WireCode } from '../wire-errors.ts';
+import { errorReply, refusal, type WireCode } from '../wire-errors.ts';
 import type { FaultEffect } from './model.ts';
 import type { Rule } from './rule.ts';
 
+/** What an endless body goes on with: harmless in JSON and in text. */
+const FILLER = Buffer.alloc(64 * 1024, ' ');
 /** A body that is sent slowly goes out in pieces for this long. */
 const SLICE_MS = 50;
 
 /** The reply that is no reply: the connection is reset. */
 export const RESET: Reply = { status: 500, cut: { after: 'nothing', with: 'reset' } };
+
+/** Nothing is said, and the connection stays until the client leaves. */
+export function silence(until: AbortSignal): Reply {
+  return { status: 500, cut: { after: 'nothing', with: 'silence', until } };
+}
 
 /** The reply of a fault that answers in the registry's place; undefined when it does not. */
 export function statusReply({ status, body, retryAfter }: FaultEffect, route?: RouteName): Reply | undefined {
@@ -44,13 +52,21 @@ function wireCode(status: number, route: RouteName | undefined): WireCode {
  * the same reply when there is nothing to change.
  */
 export function alterReply(rule: Rule, reply: Reply, method: string, clock: Clock, life: AbortSignal): Reply {
-  const { reset, corrupt, length, digest, rate } = rule.effect;
-  if (reset === 'after') return discarded(reply, RESET);
-  if (reset === 'head') return { ...reply, cut: { after: 0, with: 'reset' } };
-  if (reset === 'mid') return { ...reply, cut: { after: Math.floor(lengthOf(reply) / 2), with: 'reset' } };
-  if (reply.status >= 300) return reply;
-
+  const { reset, hang, corrupt, length, digest, rate } = rule.effect;
+  const breaksOff = reset ?? hang;
+  if (breaksOff !== undefined) {
+    const ending = reset ? { with: 'reset' as const } : { with: 'silence' as const, until: life };
+    if (breaksOff === 'after') return discarded(reply, reset ? RESET : silence(life));
+    return {
+      ...reply,
+      cut: { after: breaksOff === 'head' ? 0 : Math.floor(lengthOf(reply) / 2), ...ending },
+    };
+  }
   let altered = reply;
+  if (rule.endlessBytes !== undefined && method !== 'HEAD')
+    altered = prolonged(reply, rule.endlessBytes, life);
+  if (reply.status >= 300) return altered;
+
   if (digest !== undefined) altered = withDigest(altered, digest);
   const hasBody = method !== 'HEAD' && lengthOf(reply) > 0;
   if (rule.shorten && lengthOf(altered) > 0) altered = shortened(altered, rule.shorten(lengthOf(altered)));
@@ -80,6 +96,19 @@ export function bringsBody({ headers }: ApiRequest): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
+/** A request whose body is refused at this byte, as if the upload it belongs to had ended then. */
+export function refusedFrom(request: ApiRequest, bytes: number): ApiRequest {
+  async function* until(): AsyncGenerator<Buffer> {
+    let left = bytes;
+    for await (const chunk of request.body) {
+      yield chunk.subarray(0, left);
+      left -= chunk.length;
+      if (left <= 0) throw refusal('BLOB_UPLOAD_UNKNOWN', 'the upload has ended');
+    }
+  }
+  return changedRequest(request, { body: until() });
+}
+
 /** A request whose body breaks off in its middle; without a known length, in its first piece. */
 export function cutRequest(request: ApiRequest): ApiRequest {
   const half = Math.floor(Number(request.headers['content-length'] ?? 0) / 2);
@@ -93,8 +122,7 @@ export function cutRequest(request: ApiRequest): ApiRequest {
     }
     throw new RegopsError('INTERRUPTED', 'the connection was cut by a fault');
   }
-  const { method, path, query, headers, route, origin } = request;
-  return { method, path, query, headers, route, origin, body: cut() };
+  return changedRequest(request, { body: cut() });
 }
 
 /** How many bytes of body a reply has. */
@@ -152,6 +180,25 @@ function corrupted(reply: Reply, count: number, random: () => number): Reply {
     }
   });
   return withLength({ ...reply, body }, length);
+}
+
+/** Goes on after its end: what comes is as long as the reader lets it be. */
+export function prolonged(reply: Reply, bytes: number, life: AbortSignal): Reply {
+  const { 'content-length': _, ...headers } = reply.headers ?? {};
+  const body = mapBody(reply.body ?? [], async function* (parts) {
+    let left = bytes;
+    for await (const part of parts) {
+      left -= part.length;
+      yield part;
+    }
+    while (left > 0 && !life.aborted) {
+      yield FILLER.subarray(0, left);
+      left -= FILLER.length;
+      // A reader that is faster than the socket must not keep others from their turn.
+      await setImmediate();
+    }
+  });
+  return { ...reply, headers, body };
 }
 
 function slowed(reply: Reply, bytesPerSecond: number, clock: Clock, life: AbortSignal): Reply {

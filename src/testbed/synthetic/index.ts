@@ -3,5 +3,5 @@
  * pull-through caches. The same specification always gives the same images; no two layers are equal, and none can
  * be compressed.
  */
-export { blobCount, checkSynthetic, formatSynthetic, parseSynthetic, type SyntheticSpec } from './spec.ts';
+export { checkSynthetic, formatSynthetic, parseSynthetic, type SyntheticSpec } from './spec.ts';
 export { SyntheticStorage } from './storage.ts';

@@ -115,7 +115,7 @@ export function checkSynthetic(spec: SyntheticSpec): SyntheticSpec {
 }
 
 /** How many blobs there are: layers and configurations. */
-export function blobCount({ images, layers, index }: SyntheticSpec): number {
+function blobCount({ images, layers, index }: SyntheticSpec): number {
   return images * (layers + 1) * (index ? 2 : 1);
 }
 

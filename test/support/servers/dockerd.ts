@@ -34,27 +34,31 @@ export interface Dockerd {
   close(): Promise<void>;
 }
 
-/** Starts a Docker Engine with its data in a temporary folder, no network of its own, and a socket. Needs root. */
-export async function startDockerd(): Promise<Dockerd> {
+/**
+ * Starts a Docker Engine with its data in a temporary folder, and a socket. Needs root.
+ *
+ * @param bridge name of the bridge that its `bridge` network is; without one it has no network but the host's
+ */
+export async function startDockerd(bridge = 'none'): Promise<Dockerd> {
   // Inside a container overlay2 may not lie on what /tmp is there.
   try {
-    return await startWith('overlay2');
+    return await startWith('overlay2', bridge);
   } catch {
-    return await startWith('vfs');
+    return await startWith('vfs', bridge);
   }
 }
 
-async function startWith(storageDriver: 'overlay2' | 'vfs'): Promise<Dockerd> {
+async function startWith(storageDriver: 'overlay2' | 'vfs', bridge: string): Promise<Dockerd> {
   const cleanup = new AsyncDisposableStack();
   try {
-    return await start(storageDriver, cleanup);
+    return await start(storageDriver, bridge, cleanup);
   } catch (error) {
     await cleanup.disposeAsync();
     throw error;
   }
 }
 
-async function start(storageDriver: string, cleanup: AsyncDisposableStack): Promise<Dockerd> {
+async function start(storageDriver: string, bridge: string, cleanup: AsyncDisposableStack): Promise<Dockerd> {
   const folder = await temporaryFolder('dockerd');
   cleanup.defer(folder.remove);
   const dir = folder.path;
@@ -65,7 +69,8 @@ async function start(storageDriver: string, cleanup: AsyncDisposableStack): Prom
     'dockerd',
     [
       `--storage-driver=${storageDriver}`,
-      ...['--bridge=none', '--iptables=false', '--ip6tables=false'],
+      ...[`--bridge=${bridge}`, '--iptables=false', '--ip6tables=false'],
+      ...['--ip-forward=false', '--ip-masq=false'],
       ...['-H', `unix://${socket}`, '--pidfile', join(dir, 'docker.pid')],
       ...['--data-root', data, '--exec-root', join(dir, 'exec')],
       ...['--log-level', 'warn'],

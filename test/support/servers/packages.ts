@@ -2,7 +2,16 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** What real-server tests can ask for. */
-export type ServerName = 'docker-registry' | 'dockerd' | 'skopeo' | 'chromium' | 'debootstrap' | 'rpm-tools';
+export type ServerName =
+  | 'docker-registry'
+  | 'dockerd'
+  | 'podman'
+  | 'skopeo'
+  | 'chromium'
+  | 'debootstrap'
+  | 'rpm-tools'
+  | 'git'
+  | 'bridge';
 
 /** The programs each of them takes, and the Debian package that brings it. */
 const PROGRAMS: Readonly<Record<ServerName, Readonly<Record<string, string>>>> = {
@@ -13,11 +22,16 @@ const PROGRAMS: Readonly<Record<ServerName, Readonly<Record<string, string>>>> =
     setpriv: 'util-linux',
   },
   dockerd: { dockerd: 'docker.io', docker: 'docker.io', setpriv: 'util-linux' },
+  podman: { podman: 'podman', setpriv: 'util-linux' },
   skopeo: { skopeo: 'skopeo' },
   chromium: { chromium: 'chromium', setpriv: 'util-linux' },
   debootstrap: { debootstrap: 'debootstrap', 'dpkg-deb': 'dpkg' },
   'rpm-tools': { rpmbuild: 'rpm', createrepo_c: 'createrepo-c' },
+  git: { git: 'git', setpriv: 'util-linux' },
+  bridge: { ip: 'iproute2' },
 };
+
+const ROOT: readonly ServerName[] = ['dockerd', 'podman', 'debootstrap', 'bridge'];
 
 export const SERVERS = Object.keys(PROGRAMS) as readonly ServerName[];
 
@@ -35,7 +49,7 @@ export function missing(servers: readonly ServerName[] = SERVERS): readonly Miss
   const absent: Missing[] = [...programs]
     .filter(([program]) => !onPath(program))
     .map(([program, debianPackage]) => ({ what: program, package: debianPackage }));
-  return (servers.includes('dockerd') || servers.includes('debootstrap')) && process.getuid?.() !== 0
+  return ROOT.some((server) => servers.includes(server)) && process.getuid?.() !== 0
     ? [...absent, { what: 'root' }]
     : absent;
 }

@@ -7,6 +7,7 @@ import {
   parsePackage,
   parseRepository,
   parseTestRepository,
+  parseTestVariable,
   requestWarnings,
   type TaskRequest,
   toPayload,
@@ -193,7 +194,12 @@ describe('a request is checked', () => {
     ['module', { module: { name: 'a', stream: '', version: '1' } }],
     ['repository', { repositories: [{ name: 'a b', url: 'https://example.com/' }] }],
     ['test file', { testRepositories: [{ url: 'https://example.com/t', directory: 'd', tests: ['../x'] }] }],
-    ['test environment', { testEnvironment: { 'A B': '1' } }],
+    ['test variable', { testEnvironment: { 'A B': '1' } }],
+    ['value of the test variable', { testEnvironment: { A: 'one\ntwo' } }],
+    [
+      'test variables',
+      { testEnvironment: Object.fromEntries(Array.from({ length: 101 }, (_, at) => [`A${at}`, ''])) },
+    ],
     ['callback', { callback: 'javascript:x' }],
     ['repositories', { repositories: Array.from({ length: 101 }, () => ({ url: 'https://example.com/' })) }],
   ])('a bad %s is one even unchecked', (what, part) => {
@@ -213,6 +219,40 @@ describe('a request is checked', () => {
     const named = { ...REQUEST, repositories: [{ name: 'x-br', url: 'https://example.com/' }] };
     expect(requestWarnings(named)[0]).toContain('token');
     expect(requestWarnings(REQUEST)).toEqual([]);
+    const tested = {
+      ...REQUEST,
+      testRepositories: [
+        { url: 'https://git.example.com/t.git', directory: 'd' },
+        { url: 'ssh://gerrit.example.com:29418/t', directory: 'd' },
+      ],
+      testEnvironment: { PLAIN: 'a/b:1.2,3', EMPTY: '' },
+    };
+    expect(requestWarnings(tested)).toEqual([]);
+    const forge = { url: 'https://me:GEHEIM@git.example.com/t', directory: 'd' };
+    expect(requestWarnings({ ...tested, testRepositories: [forge] })).toEqual([
+      expect.stringMatching(/^ALTS passes over the test repository https:\/\/git\.example\.com\/t, /),
+    ]);
+    expect(requestWarnings({ ...tested, testEnvironment: { A: 'x y', B: 'c=d' } })).toHaveLength(2);
+    expect(requestWarnings({ ...REQUEST, testEnvironment: { A: '1' } })[0]).toContain('there are none');
+  });
+});
+
+describe('a variable for tests', () => {
+  test.each([
+    ['A=1', 'A', '1'],
+    ['_a_2=', '_a_2', ''],
+    ['URL=https://example.com/?a=b c', 'URL', 'https://example.com/?a=b c'],
+  ])('%s', (text, name, value) => {
+    expect(parseTestVariable(text)).toEqual([name, value]);
+  });
+
+  test.each(['A', '=1', '1A=1', 'A B=1', 'A-B=1', 'A=x\0y', 'A=x\ny'])('%j is none', (text) => {
+    expect(usageOf(() => parseTestVariable(text))).toContain('test variable');
+  });
+
+  test('a value is never quoted', () => {
+    expect(usageOf(() => parseTestVariable('A B=GEHEIM'))).not.toContain('GEHEIM');
+    expect(usageOf(() => parseTestVariable('A=GEHEIM\n'))).not.toContain('GEHEIM');
   });
 });
 
@@ -242,7 +282,7 @@ describe('the payload', () => {
           { url: 'https://example.com/t', directory: 'd', ref: 'main', tests: ['x.bats'] },
           { url: 'https://example.com/u', directory: 'e' },
         ],
-        testEnvironment: { A: '1' },
+        testEnvironment: { A: '1', B: 'x=y' },
         callback: '/api/v1/tests/1/result/',
       }),
     ).toEqual({
@@ -265,7 +305,7 @@ describe('the payload', () => {
           { url: 'https://example.com/t', test_dir: 'd', git_ref: 'main', tests_to_run: ['x.bats'] },
           { url: 'https://example.com/u', test_dir: 'e' },
         ],
-        test_env: { A: '1' },
+        test_env: { extra_env_vars: ['A=1', 'B=x=y'] },
       },
       callback_href: '/api/v1/tests/1/result/',
     });

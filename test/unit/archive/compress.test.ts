@@ -11,10 +11,10 @@ import {
   type Packer,
   type PackOptions,
   packLayer,
+  parallelPacker,
   plainLayer,
   storedDigest,
   verifyLayer,
-  zlibPacker,
 } from '../../../src/archive/index.ts';
 import { type Digest, digestOf } from '../../../src/oci/index.ts';
 import { makeImage, writeDockerArchive, writeOciLayout } from '../../support/image-archives.ts';
@@ -252,6 +252,70 @@ describe('a layer that is packed already', () => {
     expect(packed.facts).toEqual({ digest: sha256(stored), size: stored.length });
   });
 
+  it('goes as it is when it is read slowly, in any pieces', async () => {
+    const noise = randomBytes(3_000_000);
+    for (const [compression, packed] of [
+      ['gzip', gzipSync(noise)],
+      ['zstd', zstdCompressSync(noise)],
+    ] as const) {
+      const layer = layerOf(packed, { diffId: digestOf(noise), compression, pieceBytes: 300_000 });
+      const chunks: Buffer[] = [];
+      for await (const chunk of packLayer(layer, { compression }).open()) {
+        await new Promise((resolve) => setImmediate(resolve));
+        chunks.push(chunk);
+      }
+      expect(Buffer.concat(chunks).equals(packed)).toBe(true);
+    }
+  });
+
+  it('is not used up by being verified: chunks of a file stay whole', async () => {
+    const image = await makeImage({ seed: 'chunks', layers: [{ size: 1_500_000, compressible: 0 }] });
+    await writeDockerArchive(temp('a.tar'), [image], { compression: 'gzip' });
+    const { images } = await open(temp('a.tar'));
+    const [layer] = ((images[0] as ArchiveImage).content as DockerContent).layers;
+    const packed = await packedBytes(layer as LayerSource, { compression: 'gzip' });
+    expect(sha256(gunzipSync(packed))).toBe(layer?.diffId);
+  });
+
+  it.each([
+    ['other bytes', gzipSync(Buffer.alloc(900_000, 'x')), 'DIGEST_MISMATCH'],
+    ['damaged ones', gzipSync(PLAIN).fill(0, 1000, 2000), 'ARCHIVE_INVALID'],
+    ['a cut', gzipSync(PLAIN).subarray(0, -8), 'ARCHIVE_INVALID'],
+  ] as const)('fails before the end for %s', async (_, bytes, code) => {
+    const packed = packLayer(layerOf(bytes, { diffId: digestOf(PLAIN), compression: 'gzip' }), {
+      compression: 'gzip',
+    });
+    const stream = packed.open();
+    let ended = false;
+    stream.on('end', () => {
+      ended = true;
+    });
+    await expect(bytesOf(stream)).rejects.toThrow(failure(code, digestOf(PLAIN)));
+    expect(ended).toBe(false);
+    expect(packed.facts).toBeUndefined();
+  });
+
+  it('closes its source when it is destroyed, and passes on its failure', async () => {
+    const noise = gzipSync(randomBytes(4_000_000));
+    const inner = Readable.from(pieces(noise, 100_000), { objectMode: false });
+    const layer = layerOf(noise, { diffId: digestOf(PLAIN), compression: 'gzip', open: () => inner });
+    for await (const _ of packLayer(layer, { compression: 'gzip' }).open()) break;
+    await expect.poll(() => inner.destroyed).toBe(true);
+
+    const broken = new Error('the disk broke');
+    const breaking = layerOf(noise, {
+      compression: 'gzip',
+      open: () =>
+        Readable.from(
+          (function* () {
+            yield noise.subarray(0, 600_000);
+            throw broken;
+          })(),
+        ),
+    });
+    await expect(packedBytes(breaking, { compression: 'gzip' })).rejects.toBe(broken);
+  });
+
   it('has a digest that can be had without sending it', async () => {
     expect(await storedDigest(source)).toEqual({ digest: sha256(stored), size: stored.length });
   });
@@ -271,7 +335,7 @@ describe('cache keys', () => {
       key({ compression: 'gzip', level: 9 }),
       key({ compression: 'zstd' }),
       key({ compression: 'zstd', level: 9 }),
-      key({ compression: 'gzip', packer: { ...zlibPacker, version: 'other' } }),
+      key({ compression: 'gzip', packer: { ...parallelPacker, version: 'other' } }),
       key({ compression: 'gzip' }, layerOf(Buffer.from('other'))),
     ];
     expect(new Set(keys).size).toBe(keys.length);

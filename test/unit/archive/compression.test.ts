@@ -114,6 +114,50 @@ describe('zstd files of many frames', () => {
   });
 });
 
+describe('zeros without end', () => {
+  const zeros = Buffer.alloc(16 * 1024 ** 2);
+
+  it.each([
+    ['gzip', gzipSync(zeros)],
+    ['zstd', zstdCompressSync(zeros)],
+  ] as const)('are believed for a gigabyte, and not for two (%s)', async (compression, packed) => {
+    async function* endless(): AsyncGenerator<Buffer> {
+      for (;;) yield packed;
+    }
+    let bytes = 0;
+    const reading = async (): Promise<void> => {
+      for await (const chunk of decompress(endless(), compression, 'the file')) bytes += chunk.length;
+    };
+    await expect(reading()).rejects.toThrow(failure('ARCHIVE_INVALID', 'the file', 'decompression bomb'));
+    expect(bytes).toBeGreaterThan(1024 ** 3 - zeros.length);
+    expect(bytes).toBeLessThan(2 * 1024 ** 3);
+  });
+
+  it('are believed longer among other content', async () => {
+    const noise = gzipSync(randomBytes(20_000));
+    const parts = Array.from({ length: 20 }, () => [noise, gzipSync(zeros)]).flat();
+    const packedBytes = parts.reduce((sum, part) => sum + part.length, 0);
+    const grown = async (limit: Parameters<typeof decompress>[3]): Promise<number> => {
+      let bytes = 0;
+      for await (const chunk of decompress(Readable.from(parts), 'gzip', 'the file', limit)) {
+        bytes += chunk.length;
+      }
+      return bytes;
+    };
+    const limit = { freeBytes: 1024 ** 2, ratio: 200 };
+    expect(20 * zeros.length).toBeGreaterThan(200 * packedBytes);
+    expect(await grown({ ...limit, steep: { bytes: 2 ** 30, ratio: 1100 } })).toBe(
+      20 * (zeros.length + 20_000),
+    );
+    for (const steep of [
+      { bytes: 2 ** 30, ratio: 300 },
+      { bytes: 2 ** 27, ratio: 1100 },
+    ]) {
+      await expect(grown({ ...limit, steep })).rejects.toThrow(failure('ARCHIVE_INVALID', 'bomb'));
+    }
+  });
+});
+
 describe('decompression', () => {
   it('reads gzip members that follow each other, as pigz and bgzip write them', async () => {
     expect((await unpacked(Buffer.concat([gzipSync('one '), gzipSync('two')]), 'gzip', 5)).toString()).toBe(

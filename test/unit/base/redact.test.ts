@@ -112,6 +112,7 @@ describe('redactText', () => {
     `{"auths":{"r.io":{"auth":"${SECRET}"}}}`,
     `client_secret=${SECRET}&grant_type=password`,
     `X-Amz-Signature=${SECRET}&X-Amz-Credential=${SECRET}`,
+    `no such upload: /v2/a/blobs/uploads/1?_state=${SECRET}`,
     `?sig=${SECRET}&se=1`,
     `api-key: ${SECRET}`,
     `cannot reach https://anna:${SECRET}@r.io/v2/`,

@@ -261,6 +261,27 @@ describe('failures of the network', () => {
     await expect(send({ url: origin })).rejects.toMatchObject({ code: 'RESPONSE_TOO_LARGE' });
   });
 
+  test('interim answers without end are PROTOCOL_VIOLATION, a few are passed over', async () => {
+    const hint = 'HTTP/1.1 103 Early Hints\r\nlink: <x>\r\n\r\n';
+    const answer = (interim: number) =>
+      startRawServer((socket) => {
+        socket.on('error', () => {});
+        socket.once('data', () =>
+          socket.end(`${hint.repeat(interim)}HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n`),
+        );
+      });
+    expect((await send({ url: await answer(20) })).status).toBe(200);
+    await expect(send({ url: await answer(21) })).rejects.toMatchObject({ code: 'PROTOCOL_VIOLATION' });
+  });
+
+  test('a status of zero is PROTOCOL_VIOLATION', async () => {
+    const origin = await startRawServer((socket) => {
+      socket.on('error', () => {});
+      socket.once('data', () => socket.end('HTTP/1.1 000 X\r\ncontent-length: 0\r\n\r\n'));
+    });
+    await expect(send({ url: origin })).rejects.toMatchObject({ code: 'PROTOCOL_VIOLATION' });
+  });
+
   test('a header that would smuggle a line is REQUEST_REFUSED', async () => {
     const server = await startServer([]);
     const headers = { 'x-own': 'a\r\nx-other: b' };

@@ -40,6 +40,19 @@ describe('readBody', () => {
     await expect(readBody({ ...response([], { 'content-length': '99' }), body }, 4, 'x')).rejects.toThrow();
     expect(read).toBe(false);
   });
+
+  test('a body that trickles on is TIMED_OUT in the end, and torn down', async () => {
+    const body = new Readable({
+      read() {
+        setTimeout(() => this.push('x'), 1);
+      },
+    });
+    await expect(readBody({ ...response([]), body }, 1_000_000, 'token', 30)).rejects.toMatchObject({
+      code: 'TIMED_OUT',
+      message: 'token: registry.example.com did not send all of it within 0.03 s',
+    });
+    expect(body.destroyed).toBe(true);
+  });
 });
 
 describe('readJson', () => {

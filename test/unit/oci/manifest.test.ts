@@ -160,6 +160,8 @@ describe('type confusion is refused (CVE-2021-41190)', () => {
     ['an index that has layers, even null', { ...ociIndex, layers: null }, undefined],
     ['an image that has manifests too', { ...ociImage, manifests: [] }, undefined],
     ['an image that has schema 1 layers too', { ...ociImage, fsLayers: [] }, undefined],
+    ['an image that has what Go reads as manifests', { ...ociImage, Manifests: [] }, undefined],
+    ['an index that has what Go reads as a config', { ...ociIndex, CONFIG: {} }, undefined],
     ['both, with no media type', without({ ...ociIndex, ...ociImage }, 'mediaType'), undefined],
     [
       'an image by Content-Type that is an index by shape',

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseComplaint } from '../../../src/registry/failure.ts';
-import { getManifest, ping, registryCodeOf, statusOf } from '../../../src/registry/index.ts';
+import { getManifest, missingBlobsOf, ping, registryCodeOf, statusOf } from '../../../src/registry/index.ts';
 import { testClock } from '../../support/http-clock.ts';
 import { type Reply, startServer } from '../../support/http-server.ts';
 import { clientOf, errorOf } from './support.ts';
@@ -47,6 +47,17 @@ describe('a status is never hidden', () => {
     expect(error.message).toBe(
       `pull of ${server.origin.host}/team/app:1.0: ${server.origin.host} answered ${status}`,
     );
+  });
+
+  test('413 leads to chunks, unless those were refused', async () => {
+    const hintsOf = async (chunksRefused: boolean) => {
+      const server = await startServer([{ expect: { path: /manifests/ }, reply: { status: 413 } }]);
+      const client = await clientOf(server.origin.href);
+      client.traits.chunksRefused = chunksRefused;
+      return (await errorOf(getManifest(client, 'team/app', '1.0'))).hints.join();
+    };
+    expect(await hintsOf(false)).toContain('--chunk-size');
+    expect(await hintsOf(true)).toMatch(/^(?!.*--chunk-size).*limit/);
   });
 
   test.each([
@@ -236,5 +247,28 @@ describe('ping', () => {
     const error = await errorOf(ping(await answered({ status, headers })));
     expect(error.code).toBe(code);
     expect(error.message).toContain(says);
+  });
+});
+
+describe('blobs that a registry misses below a manifest', () => {
+  const [one, two] = ['1', '2'].map((digit) => `sha256:${digit.repeat(64)}`);
+
+  test.each<[string, object, readonly (string | undefined)[] | undefined]>([
+    ['the detail (distribution)', { code: 'MANIFEST_BLOB_UNKNOWN', detail: one }, [one]],
+    ['an object', { code: 'MANIFEST_BLOB_UNKNOWN', detail: { digest: one } }, [one]],
+    ['the message', { code: 'BLOB_UNKNOWN', message: `blob ${one} not found` }, [one]],
+    ['nothing', { code: 'MANIFEST_BLOB_UNKNOWN', message: 'blob unknown' }, []],
+    ['no digest of ours', { code: 'MANIFEST_BLOB_UNKNOWN', detail: 'sha256:123' }, []],
+    ['another complaint', { code: 'MANIFEST_INVALID', detail: one }, undefined],
+  ])('are read from %s', async (_what, complaint, missing) => {
+    const body = JSON.stringify({ errors: [complaint] });
+    const { error } = await pullAnswered({ status: 400, body });
+    expect(missingBlobsOf(error)).toEqual(missing && new Set(missing));
+  });
+
+  test('are all of those that are named', async () => {
+    const complaints = [one, two, one].map((detail) => ({ code: 'MANIFEST_BLOB_UNKNOWN', detail }));
+    const { error } = await pullAnswered({ status: 404, body: JSON.stringify({ errors: complaints }) });
+    expect(missingBlobsOf(error)).toEqual(new Set([one, two]));
   });
 });

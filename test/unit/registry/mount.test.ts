@@ -192,3 +192,129 @@ test('an abort during a mount ends the work', async () => {
   // An interrupt is no refusal.
   expect(client.traits.mountRefused).toBe(false);
 });
+
+test('an abort while a mount opens a session cancels that', async () => {
+  const blob = blobOf('hello');
+  const abort = new AbortController();
+  const opened = { status: 202, headers: { location: `${UPLOADS}1` } };
+  const server = await startServer([head(blob.digest, 404), mount('other/app', opened), cancel()], {
+    onRequest(request) {
+      if (request.method === 'POST') abort.abort();
+    },
+  });
+  const options = { mountFrom: ['other/app'], signal: abort.signal };
+  const work = pushBlob(await clientOf(server.origin.href), 'team/app', blob, blob, options);
+  expect(await errorOf(work)).toMatchObject({ code: 'INTERRUPTED' });
+});
+
+test('an abort between two mounts cancels the session that the first one opened', async () => {
+  const blob = blobOf('hello');
+  const abort = new AbortController();
+  const server = await startServer(
+    [
+      head(blob.digest, 404),
+      mount('other/app', { status: 202, headers: { location: `${UPLOADS}1` } }),
+      { expect: { method: 'HEAD', path: /third/ }, reply: { fault: 'silence' } },
+      cancel(),
+    ],
+    {
+      onRequest(request) {
+        if (request.url?.includes('third')) abort.abort();
+      },
+    },
+  );
+  const options = { mountFrom: ['other/app'], mountCandidates: ['third/app'], signal: abort.signal };
+  const work = pushBlob(await clientOf(server.origin.href), 'team/app', blob, blob, options);
+  expect(await errorOf(work)).toMatchObject({ code: 'INTERRUPTED' });
+});
+
+describe('a repository that held the blob some time ago', () => {
+  const heldByOld = ({ digest, size }: { digest: string; size: number }): Exchange => ({
+    expect: { method: 'HEAD', path: `/v2/old/app/blobs/${digest}` },
+    reply: { status: 200, headers: { 'content-length': String(size) } },
+  });
+
+  test('is asked, and mounted from', async () => {
+    const blob = blobOf('hello');
+    const server = await startServer([
+      head(blob.digest, 404),
+      heldByOld(blob),
+      mount('old/app', { status: 201 }),
+    ]);
+    const client = await clientOf(server.origin.href);
+    const options = { mountCandidates: ['team/app', 'old/app'] };
+    expect(await pushBlob(client, 'team/app', blob, blob, options)).toMatchObject({ status: 'mounted' });
+  });
+
+  test.each([404, 403, 401, 500])(
+    'and does not any more (%i) is told of, and no reason to mount nothing',
+    async (status) => {
+      const blob = blobOf('hello');
+      const challenge: Record<string, string> =
+        status === 401 ? { 'www-authenticate': 'Basic realm="r"' } : {};
+      const server = await startServer([
+        head(blob.digest, 404),
+        {
+          expect: { method: 'HEAD', path: `/v2/old/app/blobs/${blob.digest}` },
+          reply: { status, headers: challenge },
+          times: status === 500 ? 3 : 1,
+        },
+        start(),
+        put({ status: 201 }),
+      ]);
+      const client = await clientOf(server.origin.href);
+      const gone: string[] = [];
+      const pushed = await pushBlob(client, 'team/app', blob, blob, {
+        mountCandidates: ['old/app'],
+        onCandidateGone: (repository) => gone.push(repository),
+      });
+      expect(pushed).toMatchObject({ status: 'uploaded' });
+      expect([gone, client.traits.mountRefused]).toEqual([['old/app'], false]);
+    },
+  );
+
+  test('and cannot be mounted from says nothing about the archive’s own repositories', async () => {
+    const [first, second] = [blobOf('hello'), blobOf('again')];
+    const server = await startServer([
+      head(first.digest, 404),
+      heldByOld(first),
+      mount('old/app', { status: 403 }),
+      start(),
+      put({ status: 201 }),
+      head(second.digest, 404),
+      mount('own/app', { status: 201 }),
+    ]);
+    const client = await clientOf(server.origin.href);
+    const mountCandidates = ['old/app', 'old/other'];
+    expect(await pushBlob(client, 'team/app', first, first, { mountCandidates })).toMatchObject({
+      status: 'uploaded',
+    });
+    const options = { mountFrom: ['own/app'], mountCandidates };
+    expect(await pushBlob(client, 'team/app', second, second, options)).toMatchObject({ status: 'mounted' });
+  });
+
+  test('and holds it in another size is not mounted from', async () => {
+    const blob = blobOf('hello');
+    const server = await startServer([
+      head(blob.digest, 404),
+      heldByOld({ ...blob, size: 7 }),
+      start(),
+      put({ status: 201 }),
+    ]);
+    const options = { mountCandidates: ['old/app'] };
+    const pushed = await pushBlob(await clientOf(server.origin.href), 'team/app', blob, blob, options);
+    expect(pushed).toMatchObject({ status: 'uploaded' });
+  });
+
+  test('is one of three at most', async () => {
+    const blob = blobOf('hello');
+    const server = await startServer([
+      head(blob.digest, 404),
+      { expect: { method: 'HEAD', path: /\/v2\/old-/ }, reply: { status: 404 }, times: 3 },
+      start(),
+      put({ status: 201 }),
+    ]);
+    const mountCandidates = ['old-1', 'old-2', 'old-3', 'old-4'];
+    await pushBlob(await clientOf(server.origin.href), 'team/app', blob, blob, { mountCandidates });
+  });
+});

@@ -1,17 +1,11 @@
 import { Readable } from 'node:stream';
 import { expect, test } from 'vitest';
-import type { Log } from '../../../src/base/index.ts';
 import { pushBlob, type UploadSource, uploadBlob } from '../../../src/registry/index.ts';
 import { type Reply, startServer } from '../../support/http-server.ts';
-import { blobOf, clientOf, errorOf, MIB } from './support.ts';
-import { cancel, head, patch, put, start, UPLOADS } from './upload-script.ts';
+import { blobOf, byteCounts, clientOf, errorOf, MIB, recordingLog } from './support.ts';
+import { cancel, errors, head, patch, put, start, UPLOADS } from './upload-script.ts';
 
 // What real registries do in an upload, played by a scripted server (facts, "Registry quirks to test or fake").
-
-function warnings(): { log: Log; lines: string[] } {
-  const lines: string[] = [];
-  return { lines, log: { warn: (text) => void lines.push(text), info() {}, trace() {} } };
-}
 
 test('the query of a Location is kept byte for byte and digest= is appended', async () => {
   const blob = blobOf(Buffer.from('hello'));
@@ -106,6 +100,47 @@ test('a registry that refuses a whole PUT gets a PATCH, and is remembered for it
   expect(server.requests.find((request) => request.method === 'PATCH')).toMatchObject({ body: 'hello' });
 });
 
+test('a registry that refuses chunks gets whole blobs, says so once, and is remembered for it', async () => {
+  const log = recordingLog();
+  const blobs = [blobOf('hello'), blobOf('again')];
+  const server = await startServer([
+    start(),
+    patch({ status: 405, body: errors('UNSUPPORTED') }, '0-2'),
+    cancel(),
+    start(`${UPLOADS}2`),
+    put({ status: 201 }, /uploads\/2/),
+    start(`${UPLOADS}3`),
+    put({ status: 201 }, /uploads\/3/),
+  ]);
+  const client = await clientOf(server.origin.href, { log });
+  const counts = byteCounts();
+  for (const blob of blobs) {
+    await uploadBlob(client, 'team/app', blob, { chunkSize: 3, onBytes: counts.onBytes });
+  }
+  expect(server.requests.filter(({ method }) => method === 'PUT').map(({ body }) => body)).toEqual([
+    'hello',
+    'again',
+  ]);
+  expect(counts.sum).toBe(10);
+  expect(log.warnings).toEqual([expect.stringMatching(/takes no uploads in chunks.*--chunk-size/)]);
+});
+
+test('a registry that refuses chunks, and whole blobs as too large, takes none', async () => {
+  const server = await startServer([
+    start(),
+    put({ status: 413 }),
+    cancel(),
+    start(`${UPLOADS}2`),
+    patch({ status: 405 }, undefined, /uploads\/2/),
+    cancel(/uploads\/2/),
+    start(`${UPLOADS}3`),
+    put({ status: 413 }, /uploads\/3/),
+    cancel(/uploads\/3/),
+  ]);
+  const work = uploadBlob(await clientOf(server.origin.href), 'team/app', blobOf(2 * MIB));
+  expect(await errorOf(work)).toMatchObject({ code: 'UPLOAD_REJECTED', details: { status: 413 } });
+});
+
 test('a blob of unknown digest goes by one PATCH without Content-Range, chunked on the wire', async () => {
   const bytes = Buffer.from('streamed bytes');
   const known = blobOf(bytes);
@@ -180,6 +215,29 @@ test('an abort cancels the session', async () => {
   setTimeout(() => abort.abort(), 100);
   expect(await errorOf(work)).toMatchObject({ code: 'INTERRUPTED' });
   expect(server.requests.at(-1)?.method).toBe('DELETE');
+});
+
+test('an abort while a session is being opened waits until it is known, and cancels it', async () => {
+  const abort = new AbortController();
+  const server = await startServer([start(), cancel()], {
+    onRequest(request) {
+      if (request.method === 'POST') abort.abort();
+    },
+  });
+  const { signal } = abort;
+  const work = uploadBlob(await clientOf(server.origin.href), 'team/app', blobOf(10), { signal });
+  expect(await errorOf(work)).toMatchObject({ code: 'INTERRUPTED' });
+  expect(server.requests.map(({ method }) => method)).toEqual(['POST', 'DELETE']);
+});
+
+test('an abort does not wait for ever for a session to be opened', async () => {
+  const abort = new AbortController();
+  const server = await startServer([{ ...start(), reply: { fault: 'silence' } }], {
+    onRequest: () => abort.abort(),
+  });
+  const client = await clientOf(server.origin.href, { timeoutMs: 3_600_000 });
+  const work = uploadBlob(client, 'team/app', blobOf(10), { signal: abort.signal });
+  expect(await errorOf(work)).toMatchObject({ code: 'INTERRUPTED' });
 });
 
 test('an upload location elsewhere gets no credentials, one at an inner address is refused', async () => {
@@ -408,12 +466,12 @@ test('a blob that is there with another size is not taken for ours', async () =>
 
 test('an https registry behind a proxy that names http gets https, with a warning', async () => {
   const { resolveLocation } = await import('../../../src/registry/upload/location.ts');
-  const { log, lines } = warnings();
+  const log = recordingLog();
   const origin = new URL('https://registry.example.com:8443');
   const resolved = resolveLocation('http://registry.example.com:8443/v2/x?_state=1', origin, origin, log);
   expect(resolved).toMatchObject({ foreign: false });
   expect(resolved.url.href).toBe('https://registry.example.com:8443/v2/x?_state=1');
-  expect(lines).toHaveLength(1);
+  expect(log.warnings).toHaveLength(1);
   expect(() => resolveLocation('http://elsewhere.example.com/x', origin, origin, log)).toThrow(
     /https to http/,
   );

@@ -456,10 +456,10 @@ describe('the commit', () => {
     await uploadBlob(client, 'team/app', streamed(blob));
     expect(granted).toEqual([
       ['POST', undefined],
-      ['PUT', 8000],
+      ['PUT', 7500],
       ['POST', undefined],
       ['PATCH', undefined],
-      ['PUT', 8000],
+      ['PUT', 7500],
     ]);
   });
 });

@@ -279,3 +279,36 @@ describe('plots', () => {
     );
   });
 });
+
+describe('a time line', () => {
+  const bar = (lane: string, label: string, fromMs: number, toMs: number, more: object = {}) => ({
+    lane,
+    label,
+    name: `GET ${label}`,
+    fromMs,
+    toMs,
+    ...more,
+  });
+  const drawn = (bars: readonly ReturnType<typeof bar>[]): string =>
+    html({ sections: [{ title: 'line', timeline: { text: 'as text', bars } }] });
+
+  test('has a row for each lane, and one more where its bars overlap', () => {
+    const page = drawn([bar('a', 'A', 0, 10), bar('a', 'B', 5, 15), bar('b', 'C', 20, 30)]);
+    const tops = [...page.matchAll(/<rect class="bar c\d" x="[\d.]+" y="([\d.]+)"/g)].map(([, y]) => y);
+    expect(new Set(tops).size).toBe(3);
+    expect(page).not.toContain('as text');
+  });
+
+  test('shows what is open, names everything below, and escapes foreign text', () => {
+    const page = drawn([bar('<a>', 'A', 1000, 1002.5, { open: true, note: '<b>\u001b' })]);
+    expect(page).toContain('class="bar c1 open"');
+    expect(page).toContain('0.000 – 2.500… ms');
+    expect(page).toContain('&lt;b&gt;\\x1b');
+    expect(page).not.toMatch(/<b>\\x1b|NaN|Infinity/);
+  });
+
+  test('of a single moment, and of nothing', () => {
+    expect(drawn([bar('a', 'A', 5, 5)])).not.toMatch(/NaN|Infinity/);
+    expect(drawn([])).not.toContain('<svg class="timeline"');
+  });
+});

@@ -47,11 +47,11 @@ async function reached(testbed: Testbed, id: string, state: string) {
   });
 }
 
-function sign(header: object, claims: object, secret = SECRET): string {
+function sign(header: object, claims: object, secret = SECRET, hash = 'sha256'): string {
   const signed = [header, claims]
     .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
     .join('.');
-  return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
+  return `${signed}.${createHmac(hash, secret).update(signed).digest('base64url')}`;
 }
 
 test('is no scheduler unless it is asked to be', async () => {
@@ -131,11 +131,24 @@ test('asks for tokens that its secret has signed', async () => {
   for (const good of [sign(hs256, { email }), sign(hs256, { email, exp: past + 3600 })]) {
     expect((await schedule(testbed, PAYLOAD, good)).status).toBe(201);
   }
+  for (const [alg, hash] of [
+    ['HS384', 'sha384'],
+    ['HS512', 'sha512'],
+  ]) {
+    expect((await schedule(testbed, PAYLOAD, sign({ alg }, { email }, SECRET, hash))).status).toBe(201);
+    expect((await schedule(testbed, PAYLOAD, sign({ alg }, { email }, 'another', hash))).status).toBe(401);
+    expect((await schedule(testbed, PAYLOAD, sign({ alg }, { email, exp: past }, SECRET, hash))).status).toBe(
+      401,
+    );
+  }
   const none = sign({ alg: 'none' }, { email }).replace(/[^.]*$/, '');
   for (const bad of [
     sign(hs256, { email }, 'another'),
     sign(hs256, { email, exp: past }),
     sign({ alg: 'HS512' }, { email }),
+    sign({ alg: 'RS256' }, { email }),
+    sign({ alg: 'hs256' }, { email }),
+    sign({}, { email }),
     sign(hs256, { sub: email }),
     `${sign(hs256, { email })}.more`,
     none,

@@ -55,6 +55,32 @@ describe('traffic', () => {
     expect((await call(testbed, 'POST', '/api/regops/traffic')).status).toBe(405);
   });
 
+  it('is also counted from any moment on, whatever was before and is set back meanwhile', async () => {
+    const testbed = await openTestbed();
+    const [one, two] = [await pushBlob(testbed, 'app', '0123456789'), await pushBlob(testbed, 'app', 'abc')];
+    const get = (digest: string) => call(testbed, 'GET', `/v2/app/blobs/${digest}`);
+    await get(one);
+    await get(one);
+    const whole = testbed.watchTraffic();
+    expect(whole.traffic()).toEqual(NOTHING);
+    await get(one);
+    const part = testbed.watchTraffic();
+    testbed.resetTraffic();
+    await get(two);
+    await get(one);
+    part.end();
+    await get(two);
+    expect(part.traffic()).toEqual({
+      ...NOTHING,
+      ...{ blobGets: 2, distinctBlobs: 2, maxGetsOfOneBlob: 1, blobBytes: 13 },
+    });
+    expect(whole.traffic()).toEqual({
+      ...NOTHING,
+      ...{ blobGets: 4, distinctBlobs: 2, maxGetsOfOneBlob: 2, blobBytes: 26 },
+    });
+    expect(testbed.traffic()).toMatchObject({ blobGets: 3, maxGetsOfOneBlob: 2 });
+  });
+
   it('of synthetic images', async () => {
     const testbed = await openTestbed({ synthetic: parseSynthetic('images=50,layers=2,sizes=2KiB,seed=9') });
     const pull = async (number: string): Promise<void> => {

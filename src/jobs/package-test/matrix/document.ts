@@ -7,6 +7,7 @@ import {
   parsePackage,
   parseRepository,
   parseTestRepository,
+  parseTestVariable,
   type Repository,
   type TestRepository,
 } from '../../../alts/index.ts';
@@ -19,9 +20,11 @@ export interface MatrixBlock {
   readonly architectures?: readonly string[];
   readonly repositories?: readonly Repository[];
   readonly testRepositories?: readonly TestRepository[];
+  readonly testEnvironment?: Readonly<Record<string, string>>;
   readonly runner?: string;
   readonly module?: Module;
   readonly channel?: string;
+  readonly callback?: string;
 }
 
 /** Each field, and the other names it goes by: the flags', and the columns of a table with one test a line. */
@@ -31,9 +34,11 @@ const NAMES: Readonly<Record<keyof MatrixBlock, readonly string[]>> = {
   architectures: ['architectures', 'architecture', 'archs', 'arch'],
   repositories: ['repositories', 'repository'],
   testRepositories: ['testrepositories', 'testrepository', 'test-repos', 'test-repo'],
+  testEnvironment: ['testenvironment', 'test-env'],
   runner: ['runner'],
   module: ['module'],
   channel: ['channel'],
+  callback: ['callback'],
 };
 const FIELDS = new Map(
   Object.entries(NAMES).flatMap(([field, names]) => names.map((name) => [name, field as keyof MatrixBlock])),
@@ -94,6 +99,8 @@ function readField(field: keyof MatrixBlock, value: unknown, where: string): unk
         return [value].flat().flatMap((item) => repositoriesOf(item, where));
       case 'testRepositories':
         return texts().map(parseTestRepository);
+      case 'testEnvironment':
+        return Object.fromEntries(variablesOf(value, where).map(parseTestVariable));
       case 'module':
         return parseModule(one());
       default:
@@ -114,6 +121,19 @@ function repositoriesOf(item: unknown, where: string): Repository[] {
     Object.keys(rest).length === 0;
   if (!isFit) throw invalid(`${where}a repository has a url (or baseurl), and may have a name`);
   return [parseRepository(name ? `${name as string}=${address}` : address)];
+}
+
+/** Texts as of a flag, or an object of names and values. */
+function variablesOf(value: unknown, where: string): string[] {
+  if (!isRecord(value)) return textsOf(value, where);
+  return Object.entries(value).map(([name, text]) => {
+    if (typeof text === 'string' || typeof text === 'boolean' || Number.isSafeInteger(text)) {
+      return `${name}=${text as string}`;
+    }
+    throw invalid(
+      `${where}${shown(name)}: a text is wanted${typeof text === 'number' ? ': write it in quotes' : ''}`,
+    );
+  });
 }
 
 function withVersion(packages: unknown, value: unknown, where: string): readonly Package[] {

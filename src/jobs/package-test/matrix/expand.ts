@@ -1,4 +1,4 @@
-import { checkRequest, type TaskRequest } from '../../../alts/index.ts';
+import { checkRequest, type TaskRequest, toPayload } from '../../../alts/index.ts';
 import { isRegopsError, RegopsError } from '../../../base/index.ts';
 import type { MatrixBlock } from './document.ts';
 
@@ -30,7 +30,7 @@ export function expandBlocks(
     const where = blocks.length > 1 ? `block ${at + 1}: ` : '';
     for (const request of requestsOf(block, code, where)) {
       const checked = check(request, options.unchecked, code, where);
-      tests.set(JSON.stringify(checked), checked);
+      tests.set(JSON.stringify(toPayload(checked)), checked);
       if (tests.size > MOST_TESTS) {
         throw new RegopsError(code, `more than ${MOST_TESTS} tests`, {
           hints: ['Submit them in several calls.'],
@@ -47,7 +47,6 @@ function* requestsOf(
   where: string,
 ): Generator<TaskRequest> {
   const { packages = [], distributions = [], architectures = [], ...rest } = block;
-  const { repositories, testRepositories, runner, module, channel } = rest;
   const missing = [
     ...(packages.length === 0 ? ['a package'] : []),
     ...(distributions.length === 0 ? ['a distribution (--dist NAME:VERSION)'] : []),
@@ -61,11 +60,7 @@ function* requestsOf(
           package: wanted,
           distribution,
           architecture,
-          ...(runner === undefined ? {} : { runner }),
-          ...(repositories ? { repositories } : {}),
-          ...(testRepositories ? { testRepositories } : {}),
-          ...(module ? { module } : {}),
-          ...(channel === undefined ? {} : { channel }),
+          ...rest,
         };
       }
     }

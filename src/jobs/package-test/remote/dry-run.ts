@@ -19,9 +19,9 @@ export function plannedRequests(scheduler: URL, requests: readonly TaskRequest[]
   };
 }
 
-/** A payload fit for eyes: only the user info of its URLs, and what looks like a token in them, is hidden. */
+/** A payload fit for eyes: only the user info of its URLs, and what looks like a secret in them and in variables, is hidden. */
 export function shownPayload(payload: SchedulePayload): SchedulePayload {
-  const { repositories, test_configuration: configuration } = payload;
+  const { repositories, callback_url: callback, test_configuration: configuration } = payload;
   return {
     ...payload,
     repositories: repositories.map(({ name, baseurl, url }) => ({
@@ -29,10 +29,14 @@ export function shownPayload(payload: SchedulePayload): SchedulePayload {
       baseurl: redactText(baseurl),
       url: redactText(url),
     })),
+    ...(callback === undefined ? {} : { callback_url: redactText(callback) }),
     ...(configuration && {
       test_configuration: {
         ...configuration,
         tests: configuration.tests.map((test) => ({ ...test, url: redactText(test.url) })),
+        ...(configuration.test_env && {
+          test_env: { extra_env_vars: configuration.test_env.extra_env_vars.map(redactText) },
+        }),
       },
     }),
   };

@@ -3,7 +3,9 @@ import type { Repository } from '../../../alts/index.ts';
 import { tarStream } from '../../../archive/index.ts';
 import { isRegopsError } from '../../../base/index.ts';
 import type { Engine, Image } from '../../../engine/index.ts';
-import type { PackageFile, TestScript } from './options.ts';
+import type { Platform } from '../../../oci/index.ts';
+import type { PackageTestRunOptions } from './options.ts';
+import type { Target } from './stage.ts';
 
 /** Says whose containers these are: `docker ps --filter label=regops.package-test`. */
 const LABEL = 'regops.package-test';
@@ -22,6 +24,7 @@ export interface TestContainer {
 export interface ContainerOptions {
   readonly subject: string;
   readonly image: Image;
+  readonly platform?: Platform | undefined;
   readonly network: string;
   readonly repositories: readonly Repository[];
   /** It may be kept: then it stays until somebody removes it. */
@@ -34,13 +37,14 @@ export async function startContainer(
   options: ContainerOptions,
   signal: AbortSignal,
 ): Promise<TestContainer> {
-  const { subject, image, network, repositories, lasting } = options;
+  const { subject, image, platform, network, repositories, lasting } = options;
   const word = subject.replaceAll(/[^A-Za-z0-9_.-]/g, '-').slice(0, 60);
   const name = `regops-test-${word}-${randomBytes(4).toString('hex')}`;
   const id = await engine.containers.create(
     {
       image: image.id,
       name,
+      ...(platform ? { platform } : {}),
       run: {
         entrypoint: ['/bin/sh', '-c', `exec sleep ${lasting ? 'infinity' : LIFE_SECONDS}`],
         command: [],
@@ -89,23 +93,27 @@ export function foldersOf(repositories: readonly Repository[]): string[] {
   return [...new Set(folders)];
 }
 
-/** Where in a container's own folder the files and scripts are. */
-export interface Delivered {
-  readonly files: readonly string[];
-  readonly scripts: readonly string[];
+/** A script in a container. */
+export interface DeliveredTest {
+  /** Without its folder. */
+  readonly name: string;
+  readonly path: string;
 }
 
-/** Puts package files and scripts into the container. The folder must exist. */
+/** Where in a container what it was given is. */
+export interface Delivered {
+  readonly files: readonly string[];
+  readonly tests: readonly DeliveredTest[];
+}
+
+/** Puts package files, scripts and test folders into a folder of the container's, which is made. */
 export async function deliver(
-  engine: Engine,
-  container: string,
-  folder: string,
-  files: readonly PackageFile[],
-  scripts: readonly TestScript[],
-  signal: AbortSignal,
+  { engine, container, folder, signal }: Target,
+  { files, scripts, testFolders }: Pick<PackageTestRunOptions, 'files' | 'scripts' | 'testFolders'>,
 ): Promise<Delivered> {
   const names = files.map(({ name }, at) => `files/${at}/${safeName(name)}`);
   const scriptNames = scripts.map(({ name }, at) => `scripts/${at}/${safeName(name)}`);
+  const folders = testFolders.map((_, at) => `tests/${at}`);
   const archive = tarStream([
     ...files.map(({ size, open }, at) => ({ name: names[at] as string, size, open: async () => open() })),
     ...scripts.map(({ content }, at) => ({
@@ -116,9 +124,19 @@ export async function deliver(
   ]);
   if (files.length + scripts.length === 0) archive.destroy();
   else await engine.containers.copyIn(container, folder, archive, { signal });
+  for (const [at, one] of testFolders.entries()) {
+    await engine.containers.copyIn(container, `${folder}/${folders[at]}`, one.archive(), { signal });
+  }
+  const test = (path: string): DeliveredTest => ({
+    name: path.slice(path.lastIndexOf('/') + 1),
+    path: `${folder}/${path}`,
+  });
   return {
     files: names.map((name) => `${folder}/${name}`),
-    scripts: scriptNames.map((name) => `${folder}/${name}`),
+    tests: [
+      ...scripts.map(({ name }, at) => ({ ...test(scriptNames[at] as string), name })),
+      ...testFolders.flatMap((one, at) => one.scripts.map((path) => test(`${folders[at]}/${path}`))),
+    ],
   };
 }
 

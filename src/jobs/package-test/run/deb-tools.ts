@@ -16,21 +16,6 @@ if [ ! -e /usr/sbin/policy-rc.d ]; then
 fi
 `;
 
-const SYSTEM_INFO = `
-show() { printf '\\n$ %s\\n' "$*"; "$@" 2>&1; }
-show cat /etc/os-release
-show uname -a
-show uptime
-show df -h
-command -v ip > /dev/null && show ip address
-show dpkg -l
-show apt-cache policy
-for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
-  [ -f "$file" ] && show cat "$file"
-done
-exit 0
-`;
-
 /** Everything that looks like a test of what is asked, and no surprises: apt takes \`name-\` for a removal. */
 const INSTALL = `
 exec apt-get install -y --allow-downgrades -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confdef \
@@ -54,7 +39,7 @@ export const debTools: PackageTools = {
     // A repository that cannot be read is otherwise only warned of (apt 2.1.15 and later).
     stage.sh('exec apt-get -o APT::Update::Error-Mode=any update', [], { title: 'apt-get update' }),
 
-  systemInfo: (stage) => stage.sh(SYSTEM_INFO, [], { title: 'system info' }),
+  infoScript: 'show dpkg -l\nshow apt-cache policy',
 
   nameOf: (stage, file) => stage.sh('exec dpkg-deb --field "$1" Package', [file]),
 
@@ -75,8 +60,8 @@ export const debTools: PackageTools = {
       .flatMap((line) => (line.startsWith('installed ') ? [line.slice('installed '.length)] : []));
   },
 
-  install(stage, { name, version }, files, present) {
-    const words = [version === undefined ? name : `${name}=${version}`, ...files];
+  install(stage, { name, version }, { files = [], fromFile = false, present }) {
+    const words = [...(fromFile ? [] : [version === undefined ? name : `${name}=${version}`]), ...files];
     const again = present && (version === undefined || version === present.version);
     return stage.sh(again ? REINSTALL : INSTALL, words, {
       title: `apt-get install ${again ? '--reinstall ' : ''}${words.join(' ')}`,
@@ -117,8 +102,7 @@ export const debTools: PackageTools = {
       title: 'apt-get autoremove --purge',
     }),
 
-  // Packages list /bin/x where the file is /usr/bin/x since the merge of both.
-  ownedScript: `cat /var/lib/dpkg/info/*.list | sed -e p -e 's,^/\\(s*bin\\|lib[^/]*\\)/,/usr/\\1/,'`,
+  ownedScript: 'cat /var/lib/dpkg/info/*.list',
 
   ownTraces: [
     /^\/var\/(?:lib|cache)\/(?:apt|dpkg)(?:\/|$)/,

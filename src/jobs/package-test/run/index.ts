@@ -1,6 +1,6 @@
 import { counted, mapConcurrently, RegopsError } from '../../../base/index.ts';
 import type { Engine, Image } from '../../../engine/index.ts';
-import { formatReference } from '../../../oci/index.ts';
+import { formatReference, platformMatches } from '../../../oci/index.ts';
 import type { TaskOutcome } from '../result.ts';
 import type { PackageTestRunContext, PackageTestRunOptions, PackageTestRunResult } from './options.ts';
 import { type Subject, type Tested, testPackage } from './test-package.ts';
@@ -15,6 +15,7 @@ export {
   type PackageTestRunOptions,
   type PackageTestRunResult,
   type StageLimits,
+  type TestFolder,
   type TestScript,
 } from './options.ts';
 
@@ -61,19 +62,20 @@ export async function runPackageTests(
   };
 }
 
-/** The image, pulled when the engine has it not. */
+/** The image, pulled when the engine has it not, or has that of another platform. */
 async function getImage(
   engine: Engine,
-  { image }: PackageTestRunOptions,
+  { image, platform }: PackageTestRunOptions,
   { credential, progress, signal }: PackageTestRunContext,
 ): Promise<Image> {
   const present = await engine.images.find(image, { signal });
-  if (present) return present;
+  if (present && (platform === undefined || platformMatches(platform, present.platform))) return present;
   const wanted = image.tag === undefined && image.digest === undefined ? { ...image, tag: 'latest' } : image;
   progress.phase(`pulling ${formatReference(wanted)}`);
   const pulled = await engine.images.pull(wanted, {
     signal,
     credential: await credential(image.domain, image.repository),
+    ...(platform ? { platform } : {}),
   });
   return pulled.image;
 }

@@ -9,11 +9,14 @@ find / -xdev \\( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path 
   -o -path "$2" \\) -prune -o -print0 | tr '\\n\\000' '?\\n' | sort > "$1"
 `;
 
-/** Paths of "$2" that are not in "$1", and belong to no package. */
+/**
+ * Paths of "$2" that are not in "$1", and belong to no package. Packages list /bin/x where the file is /usr/bin/x since
+ * the merge of both.
+ */
 function compareScript(ownedScript: string): string {
   return `
 ( ${ownedScript}
-) 2> /dev/null | sort -u > "$3"
+) 2> /dev/null | sed -e p -e 's,^/\\(s*bin\\|lib[^/]*\\)/,/usr/\\1/,' | sort -u > "$3"
 comm -13 "$1" "$2" | comm -23 - "$3"
 `;
 }

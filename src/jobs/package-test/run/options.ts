@@ -1,6 +1,7 @@
+import type { Readable } from 'node:stream';
 import type { Distribution, Package, Repository } from '../../../alts/index.ts';
 import type { Engine, RegistryCredential } from '../../../engine/index.ts';
-import type { Reference } from '../../../oci/index.ts';
+import type { Platform, Reference } from '../../../oci/index.ts';
 import type { JobContext } from '../../context.ts';
 import type { TaskOutcome } from '../result.ts';
 
@@ -12,6 +13,18 @@ export interface TestScript {
   /** Without its folder. */
   readonly name: string;
   readonly content: Uint8Array;
+}
+
+/** Tests that somebody keeps in a repository: what lies beside the scripts goes into the container with them. */
+export interface TestFolder {
+  /** For people, without secrets. */
+  readonly name: string;
+  /** Paths of the scripts (`.sh`, or `.bats`) in the archive. */
+  readonly scripts: readonly string[];
+  /** Names of tests of kinds that are not run here. */
+  readonly leftOut: readonly string[];
+  /** A tar archive of everything, made anew each time. */
+  archive(): Readable;
 }
 
 /** A package file that is installed along with what is tested. */
@@ -46,11 +59,16 @@ export interface PackageTestRunOptions {
   /** Each in a container of its own. None: the packages of `files`. */
   readonly packages: readonly Package[];
   readonly image: Reference;
+  /** Which of the image's platforms; else the engine's own. */
+  readonly platform?: Platform | undefined;
   /** What the image is, when the user has said so; else it is asked. */
   readonly distribution?: Distribution | undefined;
   readonly repositories: readonly Repository[];
   readonly files: readonly PackageFile[];
   readonly scripts: readonly TestScript[];
+  readonly testFolders: readonly TestFolder[];
+  /** In the environment of scripts, beside what regops tells them itself. */
+  readonly testVariables: Readonly<Record<string, string>>;
   readonly keep: Keep;
   /** Packages tested at once. */
   readonly concurrency: number;

@@ -16,6 +16,15 @@ export interface Changes {
   readonly configuration: readonly string[];
 }
 
+export interface InstallOptions {
+  /** Package files that are installed along. */
+  readonly files?: readonly string[];
+  /** What is wanted is one of the files: no repository is looked in for it. */
+  readonly fromFile?: boolean;
+  /** What is there already: it is installed once more, so that it is whole. */
+  readonly present?: Installed | undefined;
+}
+
 /** What the stages need of a distribution's package manager. Names come checked by `parsePackage`. */
 export interface PackageTools {
   readonly family: PackageFamily;
@@ -24,19 +33,14 @@ export interface PackageTools {
   addRepository(stage: Stage, repository: Repository, number: number): Promise<Step>;
   /** Reads all repositories' lists of packages. */
   refresh(stage: Stage): Promise<Step>;
-  systemInfo(stage: Stage): Promise<Step>;
+  /** A script that shows, each with `show COMMAND`, which packages there are and where more are to be had. */
+  readonly infoScript: string;
   /** The name in a package file. */
   nameOf(stage: Stage, file: string): Promise<Step>;
   find(stage: Stage, name: string): Promise<Installed | undefined>;
   /** The names of all that is installed. */
   list(stage: Stage): Promise<readonly string[]>;
-  /** @param present what is there already: it is installed once more, so that it is whole */
-  install(
-    stage: Stage,
-    wanted: Package,
-    files: readonly string[],
-    present: Installed | undefined,
-  ): Promise<Step>;
+  install(stage: Stage, wanted: Package, how: InstallOptions): Promise<Step>;
   /** Where the installed version came from; undefined when that is not known. */
   origin(stage: Stage, name: string): Promise<string | undefined>;
   /** Whether the installed version is the one that was asked for. */

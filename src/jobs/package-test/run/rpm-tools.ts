@@ -35,51 +35,58 @@ const REFRESH = `
 ${TOOL}
 case $tool in
   '') echo 'there is no package manager but rpm: only files can be installed' ;;
-  microdnf) exec microdnf makecache ;;
+  microdnf)
+    said=$(microdnf -y makecache 2>&1)
+    code=$?
+    printf '%s\\n' "$said"
+    # Before 3.8 (2021) it did not know how.
+    case $said in *'Unknown command'*) exit 0 ;; esac
+    exit "$code" ;;
   *) exec "$tool" -y makecache ;;
 esac
 `;
 
-const SYSTEM_INFO = `
+const INFO = `
 ${TOOL}
-show() { printf '\\n$ %s\\n' "$*"; "$@" 2>&1; }
-show cat /etc/os-release
-show uname -a
-show uptime
-show df -h
-command -v ip > /dev/null && show ip address
 show rpm -qa
 [ -n "$tool" ] && [ "$tool" != microdnf ] && show "$tool" -C repolist
-for file in /etc/yum.repos.d/*; do
-  [ -f "$file" ] && show cat "$file"
-done
-exit 0
 `;
 
-/** "$1": what is asked for; the rest: files. */
+/** "$1": what is asked for, '' when it is one of the files, which are the rest. */
 const INSTALL = `
 ${TOOL}
+wanted=$1
+shift
 case $tool in
   '')
-    shift
     if [ $# = 0 ]; then
       echo 'there is no package manager but rpm, and no file to install' >&2
       exit 1
     fi
     exec rpm -Uvh --replacepkgs --oldpackage -- "$@" ;;
-  dnf) exec dnf -y --allowerasing install "$@" ;;
-  dnf5) exec dnf5 -y install --allowerasing --allow-downgrade "$@" ;;
-  microdnf) exec microdnf -y install "$@" ;;
-  yum) exec yum -y install "$@" ;;
+  microdnf)
+    [ $# != 0 ] || exec microdnf -y install "$wanted"
+    # It takes no files (microdnf issue 20): rpm does, once there is what they need.
+    set -f
+    needs=$(rpm -U --test --replacepkgs --oldpackage -- "$@" 2>&1 |
+      sed -n 's/^[[:space:]]\\{1,\\}\\([^(][^[:space:]]*\\).* is needed by .*/\\1/p' | sort -u)
+    [ -z "$needs" ] || microdnf -y install $needs || exit
+    rpm -Uvh --replacepkgs --oldpackage -- "$@" || exit
+    [ -z "$wanted" ] || rpm -q -- "$wanted" > /dev/null || exec microdnf -y install "$wanted" ;;
+  yum)
+    # It takes an epoch only with an architecture behind, and installs nothing older than what there is (yum(8)).
+    wanted=$(printf '%s\\n' "$wanted" | sed 's/-[0-9]\\{1,\\}:/-/')
+    yum -y install \${wanted:+"$wanted"} "$@" || exit
+    [ -z "$wanted" ] || rpm -q -- "$wanted" > /dev/null || exec yum -y downgrade "$wanted" ;;
+  *)
+    # dnf is dnf 5 since Fedora 41: that takes this option behind the command alone, and allows downgrades by itself.
+    exec "$tool" -y install --allowerasing \${wanted:+"$wanted"} "$@" ;;
 esac
 `;
 
 const REINSTALL = `
 ${TOOL}
-case $tool in
-  '' | microdnf) exit 0 ;;
-  *) exec "$tool" -y reinstall "$1" ;;
-esac
+[ -z "$tool" ] || exec "$tool" -y reinstall "$@"
 `;
 
 const ORIGIN = `
@@ -133,7 +140,7 @@ export const rpmTools: PackageTools = {
 
   refresh: (stage) => stage.sh(REFRESH, [], { title: 'makecache' }),
 
-  systemInfo: (stage) => stage.sh(SYSTEM_INFO, [], { title: 'system info' }),
+  infoScript: INFO,
 
   nameOf: (stage, file) =>
     stage.sh(`exec rpm -qp --nosignature --nodigest --qf '%{NAME}\\n' -- "$1"`, [file]),
@@ -145,13 +152,16 @@ export const rpmTools: PackageTools = {
     return stdout.split('\n').filter((name) => name !== '');
   },
 
-  async install(stage, { name, version }, files, present) {
+  async install(stage, { name, version }, { files = [], fromFile = false, present }) {
     const wanted = version === undefined ? name : `${name}-${version}`;
-    const words = [wanted, ...files];
-    const step = await stage.sh(INSTALL, words, { title: `install ${words.join(' ')}` });
+    const words = fromFile ? files : [wanted, ...files];
+    const step = await stage.sh(INSTALL, [fromFile ? '' : wanted, ...files], {
+      title: `install ${words.join(' ')}`,
+    });
     if (present && step.exitCode === 0 && (await findRpm(stage, name))?.version === present.version) {
       // The image may have been made without documentation. What is in no repository stays as it is.
-      await stage.sh(REINSTALL, [wanted], { title: `reinstall ${wanted}` });
+      const again = fromFile ? files : [wanted];
+      await stage.sh(REINSTALL, again, { title: `reinstall ${again.join(' ')}` });
     }
     return step;
   },
@@ -186,7 +196,7 @@ export const rpmTools: PackageTools = {
 
   tidy: (stage) => stage.sh(TIDY, [], { title: 'autoremove' }),
 
-  ownedScript: `rpm -qa --qf '[%{FILENAMES}\\n]' | sed -e p -e 's,^/\\(s*bin\\|lib[^/]*\\)/,/usr/\\1/,'`,
+  ownedScript: `rpm -qa --qf '[%{FILENAMES}\\n]'`,
 
   ownTraces: [
     // Debian's rpm keeps its database in root's home.

@@ -22,6 +22,23 @@ echo "REGOPS_rpm_architecture=$(rpm --eval '%{_arch}' 2> /dev/null)"
 echo "REGOPS_machine=$(uname -m)"
 `;
 
+const INFO = `
+show() { printf '\\n$ %s\\n' "$*"; "$@" 2>&1; }
+show cat /etc/os-release
+show uname -a
+show uptime
+show df -h
+command -v ip > /dev/null && show ip address
+for file in /etc/apt/sources.list /etc/apt/sources.list.d/* /etc/yum.repos.d/*; do
+  [ -f "$file" ] && show cat "$file"
+done
+`;
+
+/** Shows in the transcript what the system is. @param infoScript the package manager's part */
+export async function showSystem(stage: Stage, infoScript: string): Promise<void> {
+  await stage.sh(`${INFO}${infoScript}\nexit 0`, [], { title: 'system info' });
+}
+
 /** Asks a container what system it is. Throws INPUT_INVALID for one with neither dpkg nor rpm. */
 export async function probeSystem(stage: Stage): Promise<System> {
   const { stdout } = await stage.sh(PROBE);

@@ -12,7 +12,14 @@ import {
 import { asRegopsError, counted, messageOf, RegopsError, redactText } from '../../../base/index.ts';
 import type { Engine, Image } from '../../../engine/index.ts';
 import type { TaskOutcome } from '../result.ts';
-import { type Delivered, deliver, removeContainer, startContainer, type TestContainer } from './container.ts';
+import {
+  type Delivered,
+  type DeliveredTest,
+  deliver,
+  removeContainer,
+  startContainer,
+  type TestContainer,
+} from './container.ts';
 import { debTools } from './deb-tools.ts';
 import { checkIntegrity } from './integrity.ts';
 import { findLeftOvers, listLeftOvers, recordPaths } from './left-overs.ts';
@@ -21,7 +28,7 @@ import type { Installed, PackageTools } from './package-tools.ts';
 import { TestRecord } from './record.ts';
 import { rpmTools } from './rpm-tools.ts';
 import { Stage, type Step, type Target } from './stage.ts';
-import { probeSystem, type System } from './system.ts';
+import { probeSystem, type System, showSystem } from './system.ts';
 import { writeTap } from './tap.ts';
 import { Transcript } from './transcript.ts';
 
@@ -113,11 +120,11 @@ async function runStages(
   record: TestRecord,
   { image, engine, options, context, signal }: Surroundings,
 ): Promise<void> {
-  const { repositories, files, scripts, limits, network, keep } = options;
+  const { repositories, files, testFolders, limits, network, platform, keep } = options;
   const began = performance.now();
   const container = await startContainer(
     engine,
-    { subject: label, image, network, repositories, lasting: keep !== 'never' },
+    { subject: label, image, platform, network, repositories, lasting: keep !== 'never' },
     signal,
   );
   facts.container = container;
@@ -127,8 +134,8 @@ async function runStages(
   const system = await probeSystem(quiet);
   facts.system = withGivenName(system, options);
   const tools = toolsFor(system, options);
-  await quiet.sh('mkdir -p -- "$1"', [folder]);
-  const delivered = await deliver(engine, container.id, folder, files, scripts, signal);
+  await quiet.sh('mkdir -p -- "$@"', [folder, ...testFolders.map((_, at) => `${folder}/tests/${at}`)]);
+  const delivered = await deliver(target, options);
   record.note(['start_environment'], { ok: true, note: container.name }, performance.now() - began);
 
   const prepared = await record.stage(['initial_provision'], target, limits.prepareMs, (stage) =>
@@ -136,14 +143,15 @@ async function runStages(
   );
   if (!prepared) return;
   await record.stage(['system_info'], target, INFO_MS, async (stage) => {
-    await tools.systemInfo(stage);
+    await showSystem(stage, tools.infoScript);
     return { ok: true };
   });
 
   let found: Found | undefined;
   const installed = await record.stage(['install_package'], target, limits.installMs, async (stage) => {
     facts.wanted ??= await nameInFile(stage, delivered, subject, files, tools);
-    const { end, ...rest } = await install(stage, facts.wanted, delivered.files, tools);
+    const fromFile = 'file' in subject;
+    const { end, ...rest } = await install(stage, facts.wanted, { files: delivered.files, fromFile }, tools);
     found = rest;
     return end;
   });
@@ -160,11 +168,18 @@ async function runStages(
     return { ok: integrity.points.every(({ ok }) => ok), output };
   });
 
-  for (const [at, script] of scripts.entries()) {
-    const name = scriptStage(scripts, at);
-    await record.stage(['third_party', name], target, limits.testMs, (stage) =>
-      runScript(stage, delivered.scripts[at] as string, script, wanted, found, facts.system),
+  const { tests } = delivered;
+  const environment = scriptEnvironment(options, wanted, found, facts.system);
+  for (const [at, test] of tests.entries()) {
+    await record.stage(['third_party', stageOf(tests, at)], target, limits.testMs, (stage) =>
+      runScript(stage, test, environment),
     );
+  }
+  for (const { name, leftOut } of testFolders) {
+    for (const test of leftOut) {
+      record.skip(`third_party_test_${test}`, `only .sh and .bats are run here: ${name}`);
+      record.warnings.push(`the test ${test} of ${name} was not run: only .sh and .bats are run here`);
+    }
   }
 
   if (keep !== 'never' && !isGood(judge(record, undefined))) {
@@ -182,7 +197,8 @@ async function runStages(
 }
 
 /** Undoes exclusions, adds repositories, and reads them. */
-async function prepare(stage: Stage, { repositories, scripts }: PackageTestRunOptions, tools: PackageTools) {
+async function prepare(stage: Stage, options: PackageTestRunOptions, tools: PackageTools) {
+  const { repositories, scripts, testFolders } = options;
   const steps: (() => Promise<Step>)[] = [
     () => tools.prepare(stage),
     ...repositories.map((repository, at) => () => tools.addRepository(stage, repository, at)),
@@ -192,9 +208,10 @@ async function prepare(stage: Stage, { repositories, scripts }: PackageTestRunOp
     const { exitCode } = await step();
     if (exitCode !== 0) return { ok: false, exitCode, ...noteOf(stage) };
   }
-  if (!scripts.some(({ name }) => name.endsWith('.bats'))) return { ok: true };
+  const tests = [...scripts.map(({ name }) => name), ...testFolders.flatMap((one) => one.scripts)];
+  if (!tests.some((name) => name.endsWith('.bats'))) return { ok: true };
   if ((await stage.sh('command -v bats > /dev/null')).exitCode === 0) return { ok: true };
-  const { exitCode } = await tools.install(stage, { name: 'bats' }, [], undefined);
+  const { exitCode } = await tools.install(stage, { name: 'bats' }, {});
   return exitCode === 0
     ? { ok: true }
     : { ok: false, exitCode, note: 'bats is not in the image, and cannot be installed' };
@@ -211,12 +228,17 @@ interface Found {
   readonly recorded: boolean;
 }
 
-async function install(stage: Stage, wanted: Package, files: readonly string[], tools: PackageTools) {
+async function install(
+  stage: Stage,
+  wanted: Package,
+  from: { readonly files: readonly string[]; readonly fromFile: boolean },
+  tools: PackageTools,
+) {
   const { name } = wanted;
   const present = await tools.find(stage, name);
   const before = new Set(await tools.list(stage));
   const recorded = present === undefined && (await recordPaths(stage, 'before'));
-  const { exitCode } = await tools.install(stage, wanted, files, present);
+  const { exitCode } = await tools.install(stage, wanted, { ...from, present });
   const installed = await tools.find(stage, name);
   const company = (await tools.list(stage)).filter((other) => other !== name && !before.has(other));
   const found: Found = { present, installed, company, recorded };
@@ -226,9 +248,9 @@ async function install(stage: Stage, wanted: Package, files: readonly string[], 
     return { ...found, end: { ok: false, note: `${name} is not installed, though no error was reported` } };
   }
   const origin = await tools.origin(stage, name);
-  const from = origin ?? (files.length > 0 ? 'a file' : 'an unknown source');
+  const source = origin ?? (from.files.length > 0 ? 'a file' : 'an unknown source');
   const note = [
-    `${installed.version} ${installed.architecture} from ${redactText(from)}`,
+    `${installed.version} ${installed.architecture} from ${redactText(source)}`,
     ...(present ? ['it was in the image already'] : []),
     ...(company.length > 0 ? [`${counted(company.length, 'package')} came with it`] : []),
   ].join('; ');
@@ -253,30 +275,38 @@ async function nameInFile(
   return parsePackage(stdout.trim());
 }
 
-async function runScript(
-  stage: Stage,
-  path: string,
-  { name, content }: PackageTestRunOptions['scripts'][number],
+/** What a script finds in its environment. */
+function scriptEnvironment(
+  { testVariables }: PackageTestRunOptions,
   wanted: Package,
-  found: Found | undefined,
+  found: Found,
   system: System | undefined,
-) {
-  const own = content[0] === 0x23 && content[1] === 0x21;
-  const script = name.endsWith('.bats')
-    ? 'exec bats --tap "$1"'
-    : own
-      ? 'chmod 755 "$1" && exec "$1"'
-      : 'exec /bin/sh "$1"';
-  const { exitCode, stdout, stderr, cut } = await stage.sh(script, [path], {
+): string[] {
+  const told = {
+    ...testVariables,
+    REGOPS_PACKAGE: wanted.name,
+    REGOPS_PACKAGE_VERSION: found.installed?.version ?? '',
+    REGOPS_DISTRIBUTION: system?.distribution ?? '',
+  };
+  return Object.entries(told).map(([name, value]) => `${name}=${value}`);
+}
+
+/** What a script is run by: bats, its own first line, or bash, by which ALTS runs them all. */
+const RUN = `
+case $1 in *.bats) exec bats --tap "$1" ;; esac
+IFS= read -r first < "$1"
+case $first in '#!'*) chmod 755 "$1" && exec "$1" ;; esac
+command -v bash > /dev/null && exec bash "$1"
+exec sh "$1"
+`;
+
+async function runScript(stage: Stage, { name, path }: DeliveredTest, env: readonly string[]) {
+  const { exitCode, stdout, stderr, cut } = await stage.sh(RUN, [path], {
     title: name,
     plain: true,
     kept: MAX_SCRIPT_OUTPUT,
     workingDir: path.slice(0, path.lastIndexOf('/')),
-    env: [
-      `REGOPS_PACKAGE=${wanted.name}`,
-      `REGOPS_PACKAGE_VERSION=${found?.installed?.version ?? ''}`,
-      `REGOPS_DISTRIBUTION=${system?.distribution ?? ''}`,
-    ],
+    env,
   });
   return {
     ok: exitCode === 0,
@@ -288,9 +318,9 @@ async function runScript(
 }
 
 /** ALTS' name of a script's stage; scripts of the same name are told apart by their number. */
-function scriptStage(scripts: PackageTestRunOptions['scripts'], at: number): string {
-  const { name = '' } = scripts[at] ?? {};
-  const twice = scripts.filter((other) => other.name === name).length > 1;
+function stageOf(tests: readonly DeliveredTest[], at: number): string {
+  const { name } = tests[at] as DeliveredTest;
+  const twice = tests.filter((other) => other.name === name).length > 1;
   return `third_party_test_${name}${twice ? `_${at + 1}` : ''}`;
 }
 

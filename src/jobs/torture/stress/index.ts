@@ -7,6 +7,7 @@ import { counted } from '../../../base/index.ts';
 import { type LoadPlan, type LoadSample, type LoadSummary, runLoad } from '../../../load/index.ts';
 import type { RegistryClient } from '../../../registry/index.ts';
 import type { JobContext } from '../../context.ts';
+import { graceAfter } from '../grace.ts';
 import { openView } from '../open-view.ts';
 import { DEFAULT_MAX_REPOSITORIES } from '../view.ts';
 import type { AdminOptions } from '../workloads/admin.ts';
@@ -39,9 +40,6 @@ export interface StressContext extends JobContext {
   onDeleting?(isDeleting: boolean): void;
 }
 
-/** So long after the signal an interrupted run is over; the program leaves a second later, with an answer or without. */
-const INTERRUPTED_MS = 3_500;
-
 /** A workload module beside this one: a source under type stripping, or the built program's. */
 function moduleUrl(name: 'admin' | 'traffic'): string {
   const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
@@ -66,7 +64,7 @@ export async function stress(options: StressOptions, context: StressContext): Pr
     ? { workload: await trafficPlan(options, weights, run, client, ledger, signal), api: undefined }
     : await adminPlan(options, client, ledger, signal);
 
-  const grace = graceAfter(signal, INTERRUPTED_MS);
+  const grace = graceAfter(signal);
   const clean = async (): Promise<Cleanup | undefined> => {
     if (ledger.total('begun') === 0) return undefined;
     context.onDeleting?.(true);
@@ -106,24 +104,6 @@ export async function stress(options: StressOptions, context: StressContext): Pr
     grace.end();
     context.onDeleting?.(false);
   }
-}
-
-/** A signal that aborts so long after another one has. */
-function graceAfter(signal: AbortSignal, ms: number): { readonly signal: AbortSignal; end(): void } {
-  const over = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
-  const onAbort = (): void => {
-    timer = setTimeout(() => over.abort(), ms);
-  };
-  if (signal.aborted) onAbort();
-  else signal.addEventListener('abort', onAbort, { once: true });
-  return {
-    signal: over.signal,
-    end() {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
-    },
-  };
 }
 
 async function adminPlan(

@@ -15,6 +15,20 @@ export function checkStress(options: StressOptions): void {
   checkPlan(planOf(options, NO_WORKLOAD));
 }
 
+/** What must be so before anything is written. Throws USAGE. */
+export function checkWrites(
+  options: Pick<StressOptions, 'domain' | 'writePrefix' | 'yesWrite'> & { readonly workload: string },
+): void {
+  if (!options.yesWrite) {
+    throw new RegopsError('USAGE', `the workload '${options.workload}' writes to ${options.domain}`, {
+      hints: [
+        'Say --yes-write to allow it; everything is written below --write-prefix and removed at the end.',
+      ],
+    });
+  }
+  checkPrefix(options.writePrefix);
+}
+
 /** The load that was asked for. */
 export function planOf(options: StressOptions, workload: LoadPlan['workload']): LoadPlan {
   const { count, warmupMs, seed, threads, thresholds, abortOnFail } = options;
@@ -46,13 +60,7 @@ function checkWeights(options: StressOptions): void {
   if (weights.pull + weights.push + weights.delete <= 0) {
     throw new RegopsError('USAGE', 'the weights of the workload are all zero');
   }
-  if ((weights.push > 0 || weights.delete > 0) && !options.yesWrite) {
-    throw new RegopsError('USAGE', `the workload '${options.workload}' writes to ${options.domain}`, {
-      hints: [
-        'Say --yes-write to allow it; everything is written below --write-prefix and removed at the end.',
-      ],
-    });
-  }
+  if (weights.push > 0 || weights.delete > 0) checkWrites(options);
 }
 
 function checkPrefix(prefix: string | undefined): void {

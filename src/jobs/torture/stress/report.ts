@@ -40,7 +40,7 @@ export function stressSections(result: StressResult): Section[] {
     ...(rows.some(([, { latency }]) => latency) ? [{ title: 'Latency', table: latencies(rows) }] : []),
     ...errorSections(result),
     { title: 'Run', facts: runFacts(result) },
-    ...(result.cleanup ? [{ title: 'Clean-up', facts: cleanupFacts(result.cleanup) }] : []),
+    ...(result.cleanup ? [cleanupSection(result.cleanup)] : []),
   ];
 }
 
@@ -69,24 +69,24 @@ export function stressChecks(result: StressResult): Check[] {
         ? `generator-bound (${generator.boundBy.join(', ')}): the figures say as much of this machine as of the registry`
         : 'not the bottleneck',
     },
-    ...(cleanup
-      ? [
-          {
-            group: GROUP,
-            name: 'clean-up',
-            status: cleanup.manifestsLeft > 0 || !cleanup.complete ? 'warn' : 'pass',
-            message: leftOver(cleanup),
-            ...(cleanup.left.length > 0
-              ? {
-                  evidence: cleanup.left
-                    .map(({ repository, tag, reason }) => `${repository}:${tag}: ${reason}`)
-                    .join('\n'),
-                }
-              : {}),
-          } satisfies Check,
-        ]
-      : []),
+    ...(cleanup ? [cleanupCheck(cleanup, GROUP)] : []),
   ];
+}
+
+/** What was left behind is a warning. */
+export function cleanupCheck(cleanup: Cleanup, group: string): Check {
+  const { left, manifestsLeft, complete } = cleanup;
+  return {
+    group,
+    name: 'clean-up',
+    status: manifestsLeft > 0 || !complete ? 'warn' : 'pass',
+    message: leftOver(cleanup),
+    ...(left.length > 0
+      ? {
+          evidence: left.map(({ repository, tag, reason }) => `${repository}:${tag}: ${reason}`).join('\n'),
+        }
+      : {}),
+  };
 }
 
 function errorCheck({ thresholds, totals }: StressResult): Check[] {
@@ -205,15 +205,19 @@ function runFacts(result: StressResult): [string, string][] {
   ];
 }
 
-function cleanupFacts(cleanup: Cleanup): [string, string][] {
-  return [
-    ['written below', cleanup.writePrefix],
-    ['manifests pushed', String(cleanup.manifestsPushed)],
-    ['deleted by the workload', String(cleanup.manifestsDeleted)],
-    ['removed afterwards', String(cleanup.manifestsRemoved)],
-    ['left', leftOver(cleanup)],
-    ['blobs', "left to the registry's garbage collection"],
-  ];
+/** What became of what a run has written. */
+export function cleanupSection(cleanup: Cleanup): Section {
+  return {
+    title: 'Clean-up',
+    facts: [
+      ['written below', cleanup.writePrefix],
+      ['manifests pushed', String(cleanup.manifestsPushed)],
+      ['deleted by the workload', String(cleanup.manifestsDeleted)],
+      ['removed afterwards', String(cleanup.manifestsRemoved)],
+      ['left', leftOver(cleanup)],
+      ['blobs', "left to the registry's garbage collection"],
+    ],
+  };
 }
 
 function leftOver({ manifestsLeft, complete }: Cleanup): string {

@@ -54,6 +54,30 @@ describe('parseCsv', () => {
 });
 
 describe('parseMatrix', () => {
+  test('takes variables for tests as names and values, as a list, and from a field of CSV', () => {
+    const testEnvironment = { A: '1', B: 'true', C: 'x=y;z' };
+    expect(parseMatrix({ testEnvironment: { A: 1, B: true, C: 'x=y;z' }, callback: '/done' })).toEqual([
+      { testEnvironment, callback: '/done' },
+    ]);
+    expect(parseMatrix({ 'test-env': ['A=1', 'B=x=y'] })).toEqual([
+      { testEnvironment: { A: '1', B: 'x=y' } },
+    ]);
+    expect(
+      parseMatrix(parseCsv('package,test-env,callback\ncurl,A=1; B=2,https://bs.example.com/done')),
+    ).toEqual([
+      {
+        packages: [{ name: 'curl' }],
+        testEnvironment: { A: '1', B: '2' },
+        callback: 'https://bs.example.com/done',
+      },
+    ]);
+    for (const bad of [{ 'A B': '1' }, { A: 1.5 }, { A: null }, { A: ['x'] }, 'A', ['=1']]) {
+      expect(refusal(() => parseMatrix({ testEnvironment: bad }))).toContain(
+        'INPUT_INVALID: matrix: testEnvironment',
+      );
+    }
+  });
+
   test('takes one block, a list, and a list under tests; lists and single values; flags’ names', () => {
     const block = { packages: ['curl', 'jq=1.6'], dist: 'debian:12; ubuntu:22.04', arch: ['amd64'] };
     const read = {

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
+import { parseThreshold } from '../../../../src/load/index.ts';
 import { openFront, refuse } from '../../../support/http-front.ts';
 import { pushImage } from '../../../support/testbed-client.ts';
 import { bench, namesFor, openRig } from './support.ts';
@@ -29,6 +30,11 @@ describe('nothing is pulled when', () => {
     [{ ratePerSecond: 5, cold: 'prune' }, /a rate does not go with pruning/],
     [{ ratePerSecond: 5, scenario: 'herd' }, /a rate does not go with the scenario herd/],
     [{ cold: 'hook' }, /no command/],
+    [{ thresholds: [parseThreshold('dropped<1%')] }, /only dropped at a given rate/],
+    [{ thresholds: [parseThreshold('dropped<1')], scenario: 'herd' }, /only dropped at a given rate/],
+    [{ thresholds: [parseThreshold('p99{warm}<1s')] }, /ramp has no pulls 'warm'/],
+    [{ thresholds: [parseThreshold('p99{pull}<1s')], scenario: 'cold-vs-warm' }, /has no pulls 'pull'/],
+    [{ thresholds: [parseThreshold('errors{cold}<1')], scenario: 'herd' }, /herd has no pulls 'cold'/],
   ] as const)('options make no sense: %j', async (more, message) => {
     const dead = { url: 'http://127.0.0.1:1' };
     await expect(bench({ cache: dead, upstream: dead }, more)).rejects.toMatchObject({

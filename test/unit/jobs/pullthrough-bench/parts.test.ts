@@ -10,7 +10,7 @@ import {
   upstreamShare,
 } from '../../../../src/jobs/pullthrough-bench/figures.ts';
 import { ImageOrder } from '../../../../src/jobs/pullthrough-bench/image-order.ts';
-import { ImageTable } from '../../../../src/jobs/pullthrough-bench/image-table.ts';
+import { ImageTable, ImageTableBuilder } from '../../../../src/jobs/pullthrough-bench/image-table.ts';
 import { tallyLine } from '../../../../src/jobs/pullthrough-bench/index.ts';
 import type { Selection } from '../../../../src/jobs/pullthrough-bench/listing.ts';
 import {
@@ -72,6 +72,12 @@ describe('patterns', () => {
   });
 });
 
+function tableOf(names: readonly string[]): ImageTable {
+  const builder = new ImageTableBuilder();
+  for (const name of names) builder.add(name);
+  return builder.table();
+}
+
 function selectionOf(...sizes: number[]): Selection {
   let next = 0;
   const groups = sizes.map((size, at) => ({
@@ -84,7 +90,7 @@ function selectionOf(...sizes: number[]): Selection {
     emptyRepositories: 0,
     listedImages: next,
     filteredImages: next,
-    table: ImageTable.of(names),
+    table: tableOf(names),
     groups,
     overlap: undefined,
   };
@@ -171,7 +177,7 @@ describe('images', () => {
         ),
         (images) => {
           const names = images.map(([repository, tag]) => `${repository}:${tag}`);
-          const table = ImageTable.over(ImageTable.of(names).memory);
+          const table = ImageTable.over(tableOf(names).memory);
           expect(table.size).toBe(names.length);
           names.forEach((name, at) => {
             expect(table.nameOf(at)).toBe(name);
@@ -315,13 +321,12 @@ describe('figures', () => {
   });
 
   test('what the upstream was spared', () => {
-    const before = { manifestGets: 1, blobGets: 10, distinctBlobs: 10, maxGetsOfOneBlob: 1, blobBytes: 100 };
-    const after = { manifestGets: 4, blobGets: 40, distinctBlobs: 20, maxGetsOfOneBlob: 7, blobBytes: 400 };
-    expect(upstreamShare(before, after, { blobGets: 120, distinctBlobs: 10 })).toEqual({
-      ...{ manifestGets: 3, blobGets: 30, distinctBlobs: 10, maxGetsOfOneBlob: 7, blobBytes: 300 },
+    const traffic = { manifestGets: 3, blobGets: 30, distinctBlobs: 10, maxGetsOfOneBlob: 7, blobBytes: 300 };
+    expect(upstreamShare(traffic, { blobGets: 120, distinctBlobs: 10 })).toEqual({
+      ...traffic,
       ...{ amplification: 3, cacheHitRatio: 0.75 },
     });
-    expect(upstreamShare(before, before, { blobGets: 0, distinctBlobs: 0 })).toMatchObject({
+    expect(upstreamShare(traffic, { blobGets: 0, distinctBlobs: 0 })).toMatchObject({
       amplification: null,
       cacheHitRatio: null,
     });

@@ -12,7 +12,7 @@ describe('what is pulled', () => {
       rig,
       { threads, maxPulls: 40, iterationMs: 500 },
       {
-        upstreamTraffic: async () => rig.upstream.traffic(),
+        watchUpstream: () => rig.upstream.watchTraffic(),
       },
     );
     const { manifests, blobs } = pullsIn(rig.lines);
@@ -200,7 +200,7 @@ describe('cold passes', () => {
     const { result } = await bench(
       rig,
       { patterns: ['-0001'], cold: 'prune', maxPulls: 6 },
-      { upstreamTraffic: async () => rig.upstream.traffic() },
+      { watchUpstream: () => rig.upstream.watchTraffic() },
     );
     expect(result.totals).toMatchObject({ images: 6, failed: 0 });
     const prunes = rig.lines.filter(({ path }) => path === '/cmd/prune');

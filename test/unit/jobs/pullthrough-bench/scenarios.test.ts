@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { type HerdImage, reportPullthroughBench } from '../../../../src/jobs/pullthrough-bench/index.ts';
+import { parseThreshold } from '../../../../src/load/index.ts';
 import { parseFaults } from '../../../../src/testbed/index.ts';
+import { openFront } from '../../../support/http-front.ts';
 import { bench, namesFor, openRig, pullsIn } from './support.ts';
 
 describe('cold-vs-warm', () => {
@@ -10,7 +12,7 @@ describe('cold-vs-warm', () => {
     const { result } = await bench(
       rig,
       { scenario: 'cold-vs-warm', threads, patterns: ['-0001', '-0002', 'app0'] },
-      { upstreamTraffic: async () => rig.upstream.traffic() },
+      { watchUpstream: () => rig.upstream.watchTraffic() },
     );
     expect(result.coldVsWarm).toMatchObject({
       cold: { count: 6, failed: 0 },
@@ -55,6 +57,19 @@ describe('cold-vs-warm', () => {
   });
 });
 
+test('cold-vs-warm: thresholds on first and second pulls, and an end when one is missed', async () => {
+  const rig = await openRig(namesFor(['0001'], 60));
+  const thresholds = ['p99{cold}<1h', 'p50{warm}<0.001ms', 'errors<1'].map(parseThreshold);
+  const options = { scenario: 'cold-vs-warm', patterns: ['.*'], iterationMs: 500, thresholds } as const;
+  const whole = await bench(rig, options);
+  expect(whole.result.thresholds.map(({ ok }) => ok)).toEqual([true, false, true]);
+  expect(whole.result).toMatchObject({ abortedBy: null, totals: { images: 120 } });
+  rig.cache.faults.add(parseFaults('GET manifests delay=20ms')[0] as never);
+  const ended = await bench(rig, { ...options, abortOnFail: { afterMs: 100 } });
+  expect(ended.result.abortedBy).toBe('p50{warm}<0.001ms');
+  expect(ended.result.totals?.images).toBeLessThan(120);
+});
+
 describe('herd', () => {
   test('many clients for one image at once', async () => {
     const rig = await openRig(namesFor(['0001'], 3));
@@ -62,7 +77,7 @@ describe('herd', () => {
     const { result } = await bench(
       rig,
       { scenario: 'herd', patterns: ['.*'] },
-      { upstreamTraffic: async () => rig.upstream.traffic(), onHerdImage: (image) => told.push(image) },
+      { watchUpstream: () => rig.upstream.watchTraffic(), onHerdImage: (image) => told.push(image) },
     );
     expect(result.herd).toEqual(told);
     expect(result.herd).toMatchObject([
@@ -90,9 +105,8 @@ describe('herd', () => {
       { ok: 4, killed: true, probe: { image: 'team/app2-0001:v1', ok: true, error: null } },
       { ok: 4, killed: true, probe: { ok: true } },
     ]);
-    expect((reportPullthroughBench(result).checks ?? []).map(({ status }) => status)).toEqual(
-      Array(4).fill('pass'),
-    );
+    const checks = (reportPullthroughBench(result).checks ?? []).filter(({ name }) => name !== 'generator');
+    expect(checks.map(({ status }) => status)).toEqual(Array(4).fill('pass'));
   });
 
   test('a cache that hangs for others afterwards is found out', async () => {
@@ -104,5 +118,139 @@ describe('herd', () => {
     expect(
       (reportPullthroughBench(result).checks ?? []).filter(({ status }) => status === 'fail').length,
     ).toBe(1);
+  });
+
+  test('thresholds are judged by the pulls of all clients; the generator is watched', async () => {
+    const rig = await openRig(namesFor(['0001'], 3));
+    const texts = ['p50<1h', 'max{pull}<0.001ms', 'rate>0.1/s', 'errors<1'];
+    const { result } = await bench(rig, {
+      scenario: 'herd',
+      patterns: ['.*'],
+      thresholds: texts.map(parseThreshold),
+    });
+    expect(result.thresholds.map(({ text, ok }) => [text, ok])).toEqual([
+      ['p50<1h', true],
+      ['max{pull}<0.001ms', false],
+      ['rate>0.1/s', true],
+      ['errors<1', true],
+    ]);
+    expect(result.thresholds[1]?.value).toBe(
+      Math.max(...(result.herd ?? []).map(({ slowestMs }) => slowestMs ?? 0)),
+    );
+    expect(result).toMatchObject({ abortedBy: null, generator: { threads: 1 } });
+    expect(result.generator?.utilization).toBeGreaterThan(0);
+    const checks = reportPullthroughBench(result).checks ?? [];
+    expect(checks.filter(({ status }) => status === 'fail').map(({ name }) => name)).toEqual([texts[1]]);
+    expect(checks.map(({ name }) => name)).toContain('generator');
+  });
+
+  test('a missed threshold ends it after the image that missed it, if asked for', async () => {
+    const rig = await openRig(namesFor(['0001'], 3));
+    rig.cache.faults.add(parseFaults('GET manifests repository=team/app1-* status=500')[0] as never);
+    const options = {
+      scenario: 'herd',
+      patterns: ['.*'],
+      thresholds: [parseThreshold('errors<1%')],
+    } as const;
+    const herd = { clients: 4, images: 3, kill: false, probeTimeoutMs: 1000 };
+    const ended = await bench(rig, { ...options, herd, abortOnFail: { afterMs: 60_000 } });
+    expect(ended.result).toMatchObject({ abortedBy: 'errors<1%', herd: [{ ok: 4 }, { failed: 4 }] });
+    const whole = await bench(rig, { ...options, herd });
+    expect(whole.result).toMatchObject({ abortedBy: null, herd: [{ ok: 4 }, { failed: 4 }, { ok: 4 }] });
+  });
+
+  test('a threshold on errors says how many clients may get nothing', async () => {
+    const rig = await openRig(namesFor(['0001'], 1));
+    rig.cache.faults.add(parseFaults('GET manifests status=500 first=1')[0] as never);
+    const options = { scenario: 'herd', patterns: ['.*'] } as const;
+    const failing = async (threshold: string) => {
+      const { result } = await bench(rig, { ...options, thresholds: [parseThreshold(threshold)] });
+      return (reportPullthroughBench(result).checks ?? []).filter(({ status }) => status === 'fail').length;
+    };
+    expect(await failing('errors<=1')).toBe(0);
+    rig.cache.faults.add(parseFaults('GET manifests status=500 first=1')[0] as never);
+    expect(await failing('p99<1h')).toBe(1);
+  });
+
+  test('what the upstream was asked for before is not in its figures', async () => {
+    const rig = await openRig(namesFor(['0001'], 2));
+    const options = { scenario: 'herd', patterns: ['.*'], cold: 'prune' } as const;
+    const watched = { watchUpstream: () => rig.upstream.watchTraffic() };
+    for (const _run of [1, 2, 3]) {
+      const { result } = await bench(rig, options, watched);
+      const once = { blobGets: 2, distinctBlobs: 2, maxGetsOfOneBlob: 1, amplification: 1 };
+      expect(result.herd?.map(({ upstream }) => upstream)).toMatchObject([once, once]);
+      expect(result.upstreamTraffic).toMatchObject({ ...once, blobGets: 4, distinctBlobs: 4 });
+    }
+    expect(rig.upstream.traffic().maxGetsOfOneBlob).toBe(3);
+  });
+});
+
+describe('a cache that wants tokens', () => {
+  const auth = { username: 'anna', password: 'hunter2-S3cr3t' };
+
+  /**
+   * A cache behind a server that takes the upstream's host out of every path: what it asks tokens for is the
+   * repository without it.
+   */
+  async function openBehind() {
+    const rig = await openRig(namesFor(['0001'], 3), { cache: { tokenAuth: true, auth } });
+    const refused: string[] = [];
+    const front = await openFront(rig.cache, (request, response) => {
+      request.url = request.url?.replace(`/v2/${rig.upstreamName}/`, '/v2/');
+      const writeHead = response.writeHead.bind(response);
+      response.writeHead = ((status: number, headers: Record<string, string>) => {
+        if (status === 401) refused.push(`${request.url} ${headers['www-authenticate']}`);
+        return writeHead(status, headers);
+      }) as typeof writeHead;
+      return false;
+    });
+    return { ...rig, cache: front, refused };
+  }
+
+  test('and names another scope than the path does', async () => {
+    const rig = await openBehind();
+    const options = { patterns: ['.*'], maxPulls: 30, threads: 1, pathStyle: 'in-path' } as const;
+    const { result } = await bench(rig, options, { credential: auth });
+    expect(result.totals).toMatchObject({ images: 30, failed: 0, errors: {} });
+    // Once for each repository, as each pull of docker's begins; not once for each pull.
+    const pulls = rig.refused.filter((line) => /\/manifests\//.test(line));
+    expect([pulls.length, new Set(pulls).size]).toEqual([3, 3]);
+    for (const line of pulls) expect(line).toMatch(/scope="repository:team\/app\d-0001:pull"/);
+  });
+
+  test('and so for a herd', async () => {
+    const rig = await openBehind();
+    const { result } = await bench(
+      rig,
+      { scenario: 'herd', patterns: ['.*'], pathStyle: 'in-path' },
+      { credential: auth },
+    );
+    expect(result.herd).toMatchObject([
+      { ok: 5, failed: 0 },
+      { ok: 5, failed: 0 },
+    ]);
+  });
+
+  test('whom its tokens do not help, is told so once more and no more', async () => {
+    const rig = await openBehind();
+    const front = await openFront(
+      { host: '127.0.0.1', port: Number(rig.cache.host.split(':')[1]) },
+      (request, response) => {
+        if (!request.url?.includes('/manifests/')) return false;
+        response.writeHead(401, {
+          'www-authenticate': `Bearer realm="http://${request.headers.host}/token",service="regops-testbed",scope="repository:elsewhere:pull"`,
+        });
+        response.end();
+        return true;
+      },
+    );
+    const { result } = await bench(
+      { ...rig, cache: front },
+      { patterns: ['.*'], maxPulls: 6, layerConcurrency: 1 },
+      { credential: auth },
+    );
+    expect(result.totals).toMatchObject({ images: 0, failed: 6, errors: { 'status-401': 6 } });
+    expect(front.seen.filter((line) => line.includes('/manifests/')).length).toBe(6 + 3);
   });
 });

@@ -117,7 +117,7 @@ export async function bench(
   const log = recordingLog();
   const tallies: Tally[] = [];
   const samples: BenchSample[] = [];
-  const { result } = await pullthroughBench(
+  const result = await pullthroughBench(
     { ...QUICK, cache: cache.domain, upstream: upstream.domain, ...more },
     {
       signal: new AbortController().signal,

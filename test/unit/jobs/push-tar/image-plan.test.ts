@@ -36,7 +36,16 @@ const AMD64 = { os: 'linux', architecture: 'amd64' };
 const ARM64 = { os: 'linux', architecture: 'arm64' };
 
 async function planOf(archive: Archive, options: Partial<Options> = {}, log = recordingLog()) {
-  return planImage(archive, archive.images[0] as never, { ...GZIP, ...options }, log);
+  const plan = await planImage(archive, archive.images[0] as never, { ...GZIP, ...options }, log);
+  leaveOut(plan);
+  return plan;
+}
+
+/** As for a registry that has nothing of what the archive lacks. */
+function leaveOut(plan: ManifestPlan): void {
+  if (plan.kind === 'image') return;
+  for (const child of plan.children) leaveOut(child);
+  if (plan.absent.length > 0) plan.leaveOutAbsent();
 }
 
 /** Builds all of a plan, as if every packed layer had become bytes of that name. */
@@ -65,6 +74,23 @@ describe('docker-archive', () => {
     await writeDockerArchive(folder('a.tar'), [image], options);
     return open(folder('a.tar'));
   }
+
+  test('a configuration that many images share is read once', async () => {
+    const archive = await archiveOf();
+    const [first] = archive.images;
+    if (first?.content.kind !== 'docker') throw new Error('no docker-archive');
+    const { content } = first;
+    let opened = 0;
+    const open = () => {
+      opened++;
+      return content.config.open();
+    };
+    for (let index = 0; index < 3; index++) {
+      const image = { ...first, index, content: { ...content, config: { ...content.config, open } } };
+      expect(platformsOf(await planImage(archive, image, GZIP, recordingLog()))).toEqual(['linux/amd64']);
+    }
+    expect(opened).toBe(1);
+  });
 
   test('plain layers are packed with gzip, into a manifest of docker’s', async () => {
     const plan = await planOf(await archiveOf());
@@ -340,6 +366,13 @@ describe('indexes', () => {
         mediaType: TYPES.index,
         document: { manifests: [(await treeOf(amd64)).root] },
       });
+    });
+
+    test('what lacks a manifest keeps its digest where the registry has the rest', async () => {
+      const { archive, index } = await archiveOfIndex(withoutArm);
+      const plan = await planImage(archive, archive.images[0] as never, GZIP, recordingLog());
+      if (plan.kind !== 'index') throw new Error('not an index');
+      expect(plan.build(plan.children.map(build), true).digest).toBe((await treeOf(index)).root.digest);
     });
 
     test.each([{ platform: 'all' as const }, { preserveDigests: true }])(

@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
+import { LayerCache } from '../../../../src/archive/index.ts';
 import { isRegopsError, silentLog, systemClock } from '../../../../src/base/index.ts';
 import { checkEngineAccess, checkRegistry } from '../../../../src/jobs/snapshot/access.ts';
 import type { SnapshotContext } from '../../../../src/jobs/snapshot/options.ts';
@@ -28,6 +29,7 @@ async function registry(
     registry: async () => client,
     engine: () => Promise.reject(new Error('not asked')),
     credential: async () => CREDENTIAL,
+    packing: { compression: 'gzip', cache: () => LayerCache.open(undefined) },
     pushArchive: () => Promise.reject(new Error('not asked')),
   };
   return { client, context };

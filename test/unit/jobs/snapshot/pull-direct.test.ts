@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { extract } from 'tar-stream';
 import { expect, onTestFinished, test } from 'vitest';
+import { LayerCache } from '../../../../src/archive/index.ts';
 import { silentLog, systemClock } from '../../../../src/base/index.ts';
 import { heldLayers } from '../../../../src/jobs/snapshot/held-layers.ts';
 import { pullSnapshot, type SnapshotContext } from '../../../../src/jobs/snapshot/index.ts';
@@ -97,6 +98,7 @@ test('an engine that has lost the layers meanwhile gets all of them', async () =
   const context: SnapshotContext = {
     ...{ signal: new AbortController().signal, progress: silentProgress, log: silentLog },
     ...{ clock: systemClock, registry: async () => client, engine: async () => engine },
+    packing: { compression: 'gzip', cache: () => LayerCache.open(undefined) },
     ...{ credential: async () => undefined, pushArchive: () => Promise.reject(new Error('not asked')) },
   };
   const { status } = await pullSnapshot(

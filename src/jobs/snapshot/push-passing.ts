@@ -1,0 +1,227 @@
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import {
+  type LayerCache,
+  type PackedLayer,
+  type PassingFile,
+  packLayer,
+  passingFiles,
+} from '../../archive/index.ts';
+import { isRegopsError, metered, RegopsError } from '../../base/index.ts';
+import type { Engine, Image } from '../../engine/index.ts';
+import {
+  buildManifest,
+  type Digest,
+  digestOf,
+  formatReference,
+  isDigest,
+  LIMITS,
+  layerMediaType,
+  MEDIA_TYPES,
+  type Reference,
+  shortDigest,
+} from '../../oci/index.ts';
+import {
+  bytesSource,
+  type PushedBlob,
+  pushBlob,
+  putManifest,
+  type RegistryClient,
+  registryCodeOf,
+  type UploadJournal,
+  uploadBlob,
+} from '../../registry/index.ts';
+import type { PushedArchive, SnapshotContext } from './options.ts';
+import { isSavedConfig, savedLayerNames } from './saved-layers.ts';
+
+/** Its layers come plain, under names that tell which they are; podman and containerd's image store do otherwise. */
+export async function savesPlainLayers(engine: Engine): Promise<boolean> {
+  return engine.version.product === 'docker' && !(await engine.info()).containerdStore;
+}
+
+/**
+ * Pushes an image to one registry while its engine exports it: each layer is packed and sent as it passes, one that
+ * the registry has is dropped, and nothing is stored in between. Every layer is verified by its diffID before the
+ * registry stores it, and the manifest comes last.
+ *
+ * @returns undefined when it takes more than one pass: an upload must begin anew, or the archive is another than
+ *   expected; what the registry has by then is not sent again
+ * @throws what the engine or the registry said
+ */
+export async function pushPassing(
+  image: Image,
+  exported: Readable,
+  reference: Reference,
+  client: RegistryClient,
+  context: SnapshotContext,
+): Promise<PushedArchive['images'][number] | undefined> {
+  const { packing } = context;
+  const memory = { cache: await packing.cache(), journal: await packing.journal?.() };
+  const push = new PassingPush(image, reference, client, context, memory);
+  try {
+    for await (const file of passingFiles(exported as AsyncIterable<Buffer>, 'what the engine exports')) {
+      await push.take(file);
+    }
+    return await push.finish();
+  } catch (error) {
+    if (context.signal.aborted || !push.wantsAnotherPass(error)) throw error;
+    context.log.trace(`one pass over the export was not enough: ${(error as RegopsError).message}`);
+    return undefined;
+  } finally {
+    exported.destroy();
+    await push.save();
+  }
+}
+
+class PassingPush {
+  readonly #image: Image;
+  readonly #reference: Reference;
+  readonly #client: RegistryClient;
+  readonly #context: SnapshotContext;
+  readonly #cache: LayerCache;
+  readonly #journal: UploadJournal | undefined;
+  readonly #layerOf: ReturnType<typeof savedLayerNames>;
+  readonly #layers = new Map<Digest, PushedBlob>();
+  #config: Buffer | undefined;
+  #sentBytes = 0;
+  /** A layer that had passed was wanted again. */
+  #isSpent = false;
+
+  constructor(
+    image: Image,
+    reference: Reference,
+    client: RegistryClient,
+    context: SnapshotContext,
+    { cache, journal }: { readonly cache: LayerCache; readonly journal: UploadJournal | undefined },
+  ) {
+    this.#image = image;
+    this.#reference = reference;
+    this.#client = client;
+    this.#context = context;
+    this.#cache = cache;
+    this.#journal = journal;
+    this.#layerOf = savedLayerNames(image.layers.filter(isDigest));
+  }
+
+  async take(file: PassingFile): Promise<void> {
+    if (isSavedConfig(file.name, this.#image.id)) this.#config = await readConfig(file);
+    const diffId = this.#layerOf(file.name);
+    if (diffId === undefined || this.#layers.has(diffId)) return;
+    const { progress } = this.#context;
+    if (this.#layers.size === 0) progress.phase(`pushing ${formatReference(this.#reference)}`);
+    const task = progress.task(`${this.#client.domain} ${shortDigest(diffId)}`, file.size);
+    try {
+      const pushed = await this.#push(diffId, file, (bytes) => task.advance(bytes));
+      this.#layers.set(diffId, pushed);
+      task.end(pushed.status);
+    } finally {
+      task.end('failed');
+    }
+  }
+
+  /** The configuration, the manifest and the tag, once every layer is there. */
+  async finish(): Promise<PushedArchive['images'][number]> {
+    const { layers, id } = this.#image;
+    const { domain, repository, tag = '' } = this.#reference;
+    const config = this.#config;
+    if (!config || digestOf(config) !== id || layers.some((layer) => !this.#layers.has(layer as Digest))) {
+      throw this.#unfit('the archive lacks a part of the image');
+    }
+    const { signal, packing } = this.#context;
+    // Schema 2 does not know zstd.
+    const family = packing.compression === 'zstd' ? 'oci' : 'docker';
+    const facts = { digest: digestOf(config), size: config.length };
+    const source = bytesSource(config, facts.digest);
+    const pushed = await pushBlob(this.#client, repository, facts, source, { signal });
+    if (pushed?.status === 'uploaded') this.#sentBytes += config.length;
+    const manifest = buildManifest({
+      schemaVersion: 2,
+      mediaType: family === 'oci' ? MEDIA_TYPES.ociManifest : MEDIA_TYPES.dockerManifest,
+      config: {
+        mediaType: family === 'oci' ? MEDIA_TYPES.ociConfig : MEDIA_TYPES.dockerConfig,
+        size: facts.size,
+        digest: facts.digest,
+      },
+      layers: layers.map((layer) => {
+        const { digest, size } = this.#layers.get(layer as Digest) as PushedBlob;
+        return { mediaType: layerMediaType(family, packing.compression), size, digest };
+      }),
+    });
+    await putManifest(this.#client, repository, tag, manifest, signal);
+    this.#sentBytes += manifest.bytes.length;
+    const counted = (status: PushedBlob['status']): number =>
+      [...this.#layers.values()].filter((layer) => layer.status === status).length;
+    return {
+      ...{ domain, repository, digest: manifest.digest, sentBytes: this.#sentBytes },
+      layers: { moved: counted('uploaded'), existing: counted('exists'), mounted: counted('mounted') },
+    };
+  }
+
+  /** Whether a failure is one that a second export could do without. */
+  wantsAnotherPass(error: unknown): boolean {
+    return (
+      this.#isSpent ||
+      isRegopsError(error, 'ARCHIVE_INVALID') ||
+      isRegopsError(error, 'DIGEST_MISMATCH') ||
+      ['MANIFEST_BLOB_UNKNOWN', 'BLOB_UNKNOWN'].includes(registryCodeOf(error) ?? '')
+    );
+  }
+
+  save(): Promise<void> {
+    return this.#cache.save();
+  }
+
+  async #push(diffId: Digest, file: PassingFile, onBytes: (bytes: number) => void): Promise<PushedBlob> {
+    const { signal, packing } = this.#context;
+    const { repository } = this.#reference;
+    const open = this.#onePass(file);
+    const plain = { diffId, compression: 'none', size: file.size } as const;
+    const packed = packLayer({ ...plain, open: () => metered(open(), onBytes) }, packing);
+    const known = packed.facts ?? (packed.cacheKey && this.#cache.get(packed.cacheKey));
+    const there = known && (await pushBlob(this.#client, repository, known, undefined, { signal }));
+    if (there) return there;
+    const source = packed.facts
+      ? { kind: 'known' as const, ...packed.facts, open: () => packed.open() }
+      : {
+          kind: 'streamed' as const,
+          contentName: packed.cacheKey,
+          open: () => ({ stream: packed.open(), result: () => factsOf(packed) }),
+        };
+    const {
+      digest,
+      size,
+      resumedBytes = 0,
+    } = await uploadBlob(this.#client, repository, source, {
+      signal,
+      journal: this.#journal,
+    });
+    if (packed.cacheKey) this.#cache.set(packed.cacheKey, { digest, size });
+    this.#sentBytes += size - resumedBytes;
+    return { digest, size, status: 'uploaded' };
+  }
+
+  /** Opens a file that passes; it cannot be opened again. */
+  #onePass(file: PassingFile): () => Readable {
+    let isOpened = false;
+    return () => {
+      this.#isSpent ||= isOpened;
+      if (isOpened) throw this.#unfit('a layer must be sent anew, and has passed');
+      isOpened = true;
+      return Readable.from(file.bytes(), { objectMode: false });
+    };
+  }
+
+  #unfit(why: string): RegopsError {
+    return new RegopsError('ARCHIVE_INVALID', `${formatReference(this.#reference)}: ${why}`);
+  }
+}
+
+function factsOf({ facts }: PackedLayer): NonNullable<PackedLayer['facts']> {
+  if (!facts) throw new RegopsError('BUG', 'a packed layer ended without its digest');
+  return facts;
+}
+
+async function readConfig(file: PassingFile): Promise<Buffer | undefined> {
+  if (file.size > LIMITS.configBytes) return undefined;
+  return buffer(file.bytes());
+}

@@ -1,0 +1,73 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createWriteStream, type WriteStream } from 'node:fs';
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { messageOf, RegopsError } from '../../../base/index.ts';
+import { HistoryEncoder, type HistoryHeader } from '../../../history/index.ts';
+import type { HistorySink } from './record.ts';
+
+/**
+ * A history file as it is written: beside its place until it is whole, so that nobody takes a part of a run for all
+ * of it.
+ */
+export class HistoryFile implements HistorySink {
+  readonly encoder = new HistoryEncoder();
+  readonly #path: string;
+  readonly #temporary: string;
+  readonly #stream: WriteStream;
+  #failure: Error | undefined;
+
+  private constructor(path: string) {
+    this.#path = path;
+    this.#temporary = join(dirname(path), `.regops-${process.pid}-${randomBytes(6).toString('hex')}.tmp`);
+    this.#stream = createWriteStream(this.#temporary, { flags: 'wx', mode: 0o644 });
+    this.#stream.on('error', (error) => {
+      this.#failure = error;
+    });
+  }
+
+  /** Begins a file with its first line. Throws OUTPUT_FAILED. */
+  static async create(path: string, header: HistoryHeader): Promise<HistoryFile> {
+    try {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      const file = new HistoryFile(path);
+      await once(file.#stream, 'open');
+      file.write(file.encoder.header(header));
+      return file;
+    } catch (error) {
+      throw cannotWrite(path, error);
+    }
+  }
+
+  write(lines: string): void {
+    if (!this.#failure) this.#stream.write(lines);
+  }
+
+  /** Puts the file in its place. Throws OUTPUT_FAILED. */
+  async finish(): Promise<void> {
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#stream.once('error', reject);
+        if (this.#failure) reject(this.#failure);
+        else this.#stream.end(resolve);
+      });
+      await rename(this.#temporary, this.#path);
+    } catch (error) {
+      await this.discard();
+      throw cannotWrite(this.#path, error);
+    }
+  }
+
+  /** Leaves nothing behind. */
+  async discard(): Promise<void> {
+    this.#stream.destroy();
+    await rm(this.#temporary, { force: true });
+  }
+}
+
+function cannotWrite(path: string, error: unknown): RegopsError {
+  return new RegopsError('OUTPUT_FAILED', `cannot write the history ${path}: ${messageOf(error)}`, {
+    cause: error,
+  });
+}

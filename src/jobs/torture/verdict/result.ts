@@ -1,0 +1,214 @@
+import {
+  type Finding,
+  type HistoryHeader,
+  type InvariantName,
+  type InvariantVerdict,
+  type Judgement,
+  LEVELS,
+  type Level,
+  type Operation,
+  type Overlap,
+  type Visibility,
+} from '../../../history/index.ts';
+import type { Cleanup } from '../stress/result.ts';
+
+/** What a run can be asked to keep: every tag this level, or a stronger one. */
+export type RequiredLevel = Exclude<Level, 'none'>;
+
+/**
+ * - `ok`: everything that was required held.
+ * - `violated`: something that was required did not.
+ * - `unknown`: on some tag too much was open at once to tell.
+ * - `inconclusive`: nothing was violated, but so little overlapped that this proves little.
+ */
+export type Verdict = 'ok' | 'violated' | 'unknown' | 'inconclusive';
+
+/** How long it took until lists showed what had been added. Times are milliseconds. */
+export interface VisibilitySummary {
+  readonly lists: number;
+  readonly laggingLists: number;
+  readonly seen: number;
+  readonly neverSeen: number;
+  readonly neverAsked: number;
+  /** Null when nothing was seen. */
+  readonly timeToVisible: {
+    readonly p50Ms: number;
+    readonly p90Ms: number;
+    readonly p99Ms: number;
+    readonly maxMs: number;
+  } | null;
+}
+
+/** An operation as JSON has it: times in milliseconds since the run began. */
+export type OperationRecord = Omit<Operation, 'callUs' | 'returnUs'> & {
+  readonly callMs: number;
+  readonly returnMs: number;
+};
+
+/** A violation and the fewest operations that show it. */
+export interface VerdictFinding extends Omit<Finding, 'operations' | 'suspects'> {
+  readonly operations: readonly OperationRecord[];
+  readonly suspects: readonly OperationRecord[];
+}
+
+/** One invariant, and whether its violation is one of what was required. */
+export interface VerdictInvariant extends InvariantVerdict {
+  readonly required: boolean;
+}
+
+/** What is known of the run that a judgement is of; a recorded history says what its first line said. */
+export interface VerdictRun {
+  readonly registry: string | null;
+  readonly workload: string | null;
+  readonly seed: number | null;
+  readonly startedAt: string | null;
+  /** From the first call to the last return. */
+  readonly durationMs: number;
+  /** By how much every operation was widened because clocks differ. */
+  readonly skewMs: number;
+  /** What the judgement allowed lists and replicas after the last change, and deletes after their answer. */
+  readonly settleMs: number;
+  readonly deleteGraceMs: number;
+  /** The history file, written or read. */
+  readonly history: string | null;
+  /** The repro file of the gravest finding, when one was asked for and something was found. */
+  readonly repro: string | null;
+  readonly interrupted: boolean;
+  /** Of a run, not of a recorded history. */
+  readonly cleanup?: Cleanup;
+}
+
+/** The `result` of the JSON answer of `torture check`, and of `torture stress` with a workload that is judged. */
+export interface VerdictResult extends VerdictRun {
+  readonly verdict: Verdict;
+  readonly required: RequiredLevel;
+  /** The strongest level every tag met; null when no tag was judged. */
+  readonly level: Level | null;
+  readonly operations: number;
+  /** Operations that came after their repository had been judged. */
+  readonly late: number;
+  readonly tags: {
+    readonly count: number;
+    readonly byLevel: Readonly<Record<Level, number>>;
+    readonly unknown: number;
+    /** Those that did not meet the strongest level, worst first, at most a hundred. */
+    readonly weaker: Judgement['tags']['verdicts'];
+  };
+  readonly overlap: Overlap;
+  readonly invariants: readonly VerdictInvariant[];
+  /** The gravest first, at most ten of each invariant. */
+  readonly findings: readonly VerdictFinding[];
+  readonly findingsDropped: number;
+  readonly visibility: {
+    readonly tagLists: VisibilitySummary;
+    readonly referrers: VisibilitySummary;
+    readonly catalog: VisibilitySummary;
+  };
+}
+
+/** The weakest level that is not met once one of these is violated; the other invariants do not depend on it. */
+const LEVEL_OF: Partial<Record<InvariantName, RequiredLevel>> = {
+  'stale-read': 'linearizable',
+  'tag-lost': 'linearizable',
+  'read-your-writes': 'session',
+  'monotonic-reads': 'session',
+  'monotonic-writes': 'session',
+  'writes-follow-reads': 'session',
+  'lost-update': 'eventual',
+};
+const MAX_TAGS = 100;
+
+/** True when a violation of the invariant breaks what was required, not only a stronger level. */
+function isRequired(invariant: InvariantName, required: RequiredLevel): boolean {
+  const level = LEVEL_OF[invariant];
+  return level === undefined || LEVELS.indexOf(level) >= LEVELS.indexOf(required);
+}
+
+/** What a judgement says of a run, held against what was required. */
+export function verdictResult(judgement: Judgement, required: RequiredLevel, run: VerdictRun): VerdictResult {
+  const { tags, visibility } = judgement;
+  const invariants = judgement.invariants.map((one) => ({
+    ...one,
+    required: isRequired(one.name, required),
+  }));
+  return {
+    ...run,
+    verdict: verdictOf(judgement, invariants, required),
+    required,
+    level: judgement.level,
+    operations: judgement.operations,
+    late: judgement.late,
+    tags: {
+      count: tags.count,
+      byLevel: tags.byLevel,
+      unknown: tags.unknown,
+      weaker: tags.verdicts
+        .filter(({ linearizable, level }) => linearizable !== 'ok' || level !== 'linearizable')
+        .slice(0, MAX_TAGS),
+    },
+    overlap: judgement.overlap,
+    invariants,
+    findings: judgement.findings.map((finding) => ({
+      ...finding,
+      operations: finding.operations.map(recordOf),
+      suspects: finding.suspects.map(recordOf),
+    })),
+    findingsDropped: judgement.findingsDropped,
+    visibility: {
+      tagLists: visibilitySummary(visibility.tagLists),
+      referrers: visibilitySummary(visibility.referrers),
+      catalog: visibilitySummary(visibility.catalog),
+    },
+  };
+}
+
+/** Whether a verdict is no problem found; with `strict` only `ok` is not. */
+export function isAccepted({ verdict }: Pick<VerdictResult, 'verdict'>, strict: boolean): boolean {
+  return verdict === 'ok' || (verdict !== 'violated' && !strict);
+}
+
+/** What is known of a run by the first line of its history. */
+export function runOf(
+  header: HistoryHeader | undefined,
+): Pick<VerdictRun, 'registry' | 'workload' | 'seed' | 'startedAt' | 'skewMs'> {
+  return {
+    registry: header?.registry ?? null,
+    workload: header?.workload ?? null,
+    seed: header?.seed ?? null,
+    startedAt: header?.startedAt ?? null,
+    skewMs: (header?.skewUs ?? 0) / 1000,
+  };
+}
+
+/** An operation as JSON has it. */
+function recordOf({ callUs, returnUs, ...rest }: Operation): OperationRecord {
+  return { ...rest, callMs: callUs / 1000, returnMs: returnUs / 1000 };
+}
+
+/** The operation that a record is of. */
+export function operationOf({ callMs, returnMs, ...rest }: OperationRecord): Operation {
+  return { ...rest, callUs: Math.round(callMs * 1000), returnUs: Math.round(returnMs * 1000) };
+}
+
+function verdictOf(
+  { level, tags }: Judgement,
+  invariants: readonly VerdictInvariant[],
+  required: RequiredLevel,
+): Verdict {
+  const below = level !== null && LEVELS.indexOf(level) > LEVELS.indexOf(required);
+  if (invariants.some(({ state, required }) => state === 'violated' && required)) return 'violated';
+  if (required === 'linearizable' && tags.unknown > 0) return 'unknown';
+  if (below) return 'violated';
+  return invariants.some(({ state }) => state === 'inconclusive') ? 'inconclusive' : 'ok';
+}
+
+function visibilitySummary({ visibleUs, ...counts }: Visibility): VisibilitySummary {
+  const sorted = Float64Array.from(visibleUs).sort();
+  const at = (share: number): number => (sorted[Math.ceil(share * sorted.length) - 1] ?? 0) / 1000;
+  return {
+    ...counts,
+    seen: sorted.length,
+    timeToVisible:
+      sorted.length === 0 ? null : { p50Ms: at(0.5), p90Ms: at(0.9), p99Ms: at(0.99), maxMs: at(1) },
+  };
+}

@@ -1,0 +1,290 @@
+import { randomBytes } from 'node:crypto';
+import { asRegopsError, counted, messageOf, RegopsError } from '../../../base/index.ts';
+import type { HistoryHeader } from '../../../history/index.ts';
+import { randomStream } from '../../../load/index.ts';
+import { digestOf } from '../../../oci/index.ts';
+import {
+  bytesSource,
+  CATALOG_SCOPE,
+  deleteScope,
+  listReferrers,
+  openRegistryLane,
+  pushScope,
+  type RegistryClient,
+  type RegistryLane,
+  uploadBlob,
+} from '../../../registry/index.ts';
+import type { JobContext } from '../../context.ts';
+import { graceAfter } from '../grace.ts';
+import { BlobSource } from '../workloads/blobs.ts';
+import { WRITE_PREFIX } from '../workloads/ledger.ts';
+import { CONFIG } from '../workloads/push.ts';
+import { Cleaner } from './cleanup.ts';
+import { Client, type Equipment, type Player } from './client.ts';
+import { HistoryFile } from './history-file.ts';
+import { checkVerdict, type VerdictOptions } from './options.ts';
+import { Recorder } from './record.ts';
+import { type VerdictResult, verdictResult } from './result.ts';
+import { emptyInventory, type Site } from './site.ts';
+import { sweep } from './sweep.ts';
+import { WORKLOADS } from './workloads/index.ts';
+import type { Workload } from './workloads/workload.ts';
+
+export interface VerdictContext extends JobContext {
+  /** Has the registry collect its garbage, for the workload that races with it; rejects when that fails. */
+  readonly collectGarbage?: ((signal: AbortSignal) => Promise<void>) | undefined;
+}
+
+/** For the steps of an upload that must not share a connection. */
+const LANES = 3;
+const SWEEPERS = 4;
+/** Repositories that wait until all is quiet, or are looked at for the last time. */
+const MAX_SETTLING = 40;
+/** After an interruption, what is under way may end in order for so long. */
+const LET_END_MS = 1000;
+const SITE_TRIES = 3;
+/** A run that is not looked at by a terminal says so often that it is still there. */
+const NEWS_MS = 10_000;
+const BLOB_SIZES = [
+  { bytes: 1024, weight: 6 },
+  { bytes: 16 * 1024, weight: 3 },
+  { bytes: 256 * 1024, weight: 1 },
+];
+
+/**
+ * Runs a workload against a registry, records everything that every client did and saw, judges it while the run goes
+ * on, and removes what was written. An aborted signal ends it early with what there is.
+ *
+ * @returns the result, and the error when the history could not be written: long work is not to be lost
+ * @throws USAGE for options that do not go together, UNSUPPORTED_BY_SERVER when the registry has not what the workload is
+ *   about, OUTPUT_FAILED when the history cannot be begun, and what keeps the registry from being written to at all
+ */
+export async function stressJudged(
+  options: VerdictOptions,
+  context: VerdictContext,
+): Promise<{ readonly result: VerdictResult; readonly error?: RegopsError }> {
+  checkVerdict(options);
+  const { domain, workload, seed, settleMs, deleteGraceMs } = options;
+  const { signal, clock, log, progress } = context;
+  const runId = `${clock.now().toString(36)}${randomBytes(4).toString('hex')}`;
+  // A name that is new for sure: what another run left behind would be taken for what this one never wrote.
+  const writePrefix = `${options.writePrefix ?? WRITE_PREFIX}/${runId}`;
+  const header = { registry: domain, workload, seed, startedAt: new Date(clock.now()).toISOString() };
+  const client = await context.registry(domain);
+  const history = await historyFile(options, header);
+  const recorder = new Recorder({ settleUs: settleMs * 1000, deleteGraceUs: deleteGraceMs * 1000 }, history);
+  const grace = graceAfter(signal);
+  const cleaner = new Cleaner(client, writePrefix, grace.signal);
+  const lanes: RegistryLane[] = [];
+  try {
+    const connection = await client.connection();
+    for (let lane = 0; lane < LANES; lane++) {
+      lanes.push(
+        await openRegistryLane(connection, { connections: options.clients + 2 * SWEEPERS, log, clock }),
+      );
+    }
+    const run = new Run(options, context, { recorder, lanes, runId, writePrefix, client, cleaner });
+    progress.phase(`Recording what ${options.clients} clients of the workload ${workload} see`);
+    const news = setInterval(
+      () => progress.phase(`${counted(recorder.operations, 'operation')} so far`),
+      NEWS_MS,
+    );
+    await run.play().finally(() => clearInterval(news));
+    const judgement = recorder.finish();
+    const { durationMs } = recorder;
+    const error = await history?.finish().then(
+      () => undefined,
+      (failure: unknown) => asRegopsError(failure),
+    );
+    const cleanup = cleaner.cleanup();
+    if (cleanup.manifestsLeft > 0) {
+      log.warn(`${cleanup.manifestsLeft} manifests below ${writePrefix} could not be removed`);
+    }
+    const result = verdictResult(judgement, options.required, {
+      ...header,
+      durationMs,
+      skewMs: 0,
+      settleMs,
+      deleteGraceMs,
+      history: error ? null : (options.history ?? null),
+      repro: null,
+      interrupted: signal.aborted,
+      cleanup,
+    });
+    return error ? { result, error } : { result };
+  } finally {
+    recorder.stop();
+    grace.end();
+    await history?.discard();
+    await Promise.all(lanes.map((lane) => lane.close()));
+  }
+}
+
+async function historyFile(
+  { history }: VerdictOptions,
+  header: HistoryHeader,
+): Promise<HistoryFile | undefined> {
+  return history === undefined ? undefined : HistoryFile.create(history, header);
+}
+
+/** A run from its first repository to the cleaning of its last. */
+class Run {
+  readonly #options: VerdictOptions;
+  readonly #context: VerdictContext;
+  readonly #client: RegistryClient;
+  readonly #cleaner: Cleaner;
+  readonly #equipment: Omit<Equipment, 'catalogGrants'>;
+  readonly #workload: Workload;
+  readonly #players: readonly Player[];
+  readonly #endMs: number;
+  /** Repositories that something was written to and that nobody has cleaned yet. */
+  readonly #unclean = new Set<Site>();
+  readonly #finishing = new Set<Promise<void>>();
+  #catalogGrants: Equipment['catalogGrants'] = [];
+  #clients: number;
+
+  constructor(
+    options: VerdictOptions,
+    context: VerdictContext,
+    given: Pick<Equipment, 'recorder' | 'lanes' | 'runId' | 'writePrefix'> & {
+      readonly client: RegistryClient;
+      readonly cleaner: Cleaner;
+    },
+  ) {
+    const { client, cleaner, ...equipment } = given;
+    this.#options = options;
+    this.#context = context;
+    this.#client = client;
+    this.#cleaner = cleaner;
+    const { clock, signal } = context;
+    this.#equipment = { ...equipment, clock, signal, blobs: new BlobSource(BLOB_SIZES) };
+    this.#workload = WORKLOADS[options.workload];
+    this.#players = Array.from({ length: options.clients }, (_, id) => this.#newPlayer(id));
+    this.#clients = options.clients;
+    this.#endMs = performance.now() + options.durationMs;
+  }
+
+  /** Throws what keeps the registry from being written to; what was written is removed all the same. */
+  async play(): Promise<void> {
+    const { signal } = this.#context;
+    const { lanes } = this.#equipment;
+    const letEnd = (): void => {
+      setTimeout(() => void Promise.all(lanes.map((lane) => lane.close())), LET_END_MS).unref();
+    };
+    signal.addEventListener('abort', letEnd, { once: true });
+    try {
+      await this.#learn();
+      for (let number = 0; !this.#isOver(); number++) await this.#playAt(number);
+      await Promise.all(this.#finishing);
+    } finally {
+      signal.removeEventListener('abort', letEnd);
+      await Promise.allSettled(this.#finishing);
+      for (const site of this.#unclean) await this.#cleaner.clean(site);
+    }
+  }
+
+  #isOver(): boolean {
+    return this.#context.signal.aborted || performance.now() >= this.#endMs;
+  }
+
+  async #learn(): Promise<void> {
+    const { lanes } = this.#equipment;
+    await Promise.all(lanes.map((lane) => lane.learn('/v2/', [])));
+    if (!this.#workload.listsCatalog) return;
+    this.#catalogGrants = await Promise.all(
+      // A token service may not know the catalog; who then asks for it is refused, and that is recorded.
+      lanes.map((lane) => lane.grant([CATALOG_SCOPE]).catch(() => lane.grant([]))),
+    );
+  }
+
+  async #playAt(number: number): Promise<void> {
+    const site = await this.#openSite(number);
+    if (!site) return;
+    const { collectGarbage, signal } = this.#context;
+    const { operationsPerSite } = this.#workload;
+    this.#unclean.add(site);
+    await this.#workload.play({
+      clients: this.#players.map((player) => this.#clientAt(site, player)),
+      isOver: () => this.#isOver() || site.operations >= operationsPerSite,
+      ...(collectGarbage ? { collectGarbage: () => this.#collect(collectGarbage, signal) } : {}),
+    });
+    const finishing = this.#finish(site).finally(() => this.#finishing.delete(finishing));
+    this.#finishing.add(finishing);
+    // Who awaits all of them later is told of a failure.
+    finishing.catch(() => {});
+    while (this.#finishing.size >= MAX_SETTLING) await Promise.race(this.#finishing);
+  }
+
+  async #collect(run: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<boolean> {
+    try {
+      await run(signal);
+      return true;
+    } catch (error) {
+      if (!signal.aborted) this.#context.log.warn(`--gc-hook: ${messageOf(error)}`);
+      return false;
+    }
+  }
+
+  /** A new repository; undefined when a registry that took the first one does not take this one. */
+  async #openSite(number: number): Promise<Site | undefined> {
+    const { signal, log, clock } = this.#context;
+    const { lanes, writePrefix } = this.#equipment;
+    const repository = `${writePrefix}/w${number}`;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await uploadBlob(this.#client, repository, bytesSource(CONFIG, digestOf(CONFIG)), { signal });
+        if (number === 0) await this.#checkSupport(repository);
+        const scopes = [pushScope(repository), deleteScope(repository)];
+        const grants = await Promise.all(lanes.map((lane) => lane.grant(scopes)));
+        return { repository, grants, inventory: emptyInventory(), operations: 0 };
+      } catch (error) {
+        if (signal.aborted) return undefined;
+        if (attempt >= SITE_TRIES) {
+          if (number === 0) throw error;
+          log.warn(`${repository}: ${messageOf(error)}`);
+          return undefined;
+        }
+        await clock.sleep(100 * attempt, signal).catch(() => {});
+      }
+    }
+  }
+
+  async #checkSupport(repository: string): Promise<void> {
+    const { workload, domain } = this.#options;
+    if (workload !== 'referrers') return;
+    const { source } = await listReferrers(this.#client, repository, digestOf(CONFIG));
+    if (source === 'api') return;
+    throw new RegopsError('UNSUPPORTED_BY_SERVER', `${domain} has no referrers API`, {
+      hints: [
+        'The fallback tag is written by clients, which overwrite each other: there is nothing to judge.',
+      ],
+    });
+  }
+
+  /** Looks at a repository once more when all is quiet, judges it to the end, and removes what was written. */
+  async #finish(site: Site): Promise<void> {
+    const { signal, clock } = this.#context;
+    const { settleMs } = this.#options;
+    const catalog = this.#workload.listsCatalog === true;
+    if (!signal.aborted) {
+      const sweepers = Array.from({ length: SWEEPERS }, (_, at) =>
+        this.#clientAt(site, this.#newPlayer(this.#clients++)).by(1 + (at % (LANES - 1))),
+      );
+      await sweep(sweepers, site, { settleMs, catalog, clock, signal });
+      const [manifest] = site.inventory.manifests;
+      // From now on the repository may leave the catalog.
+      if (catalog && manifest) await sweepers[0]?.deleteManifest(manifest);
+    }
+    this.#equipment.recorder.close(site.repository);
+    await this.#cleaner.clean(site);
+    this.#unclean.delete(site);
+  }
+
+  #newPlayer(id: number): Player {
+    return { id, random: randomStream(this.#options.seed, 'workload', id), count: { written: 0 } };
+  }
+
+  #clientAt(site: Site, player: Player): Client {
+    return new Client({ ...this.#equipment, catalogGrants: this.#catalogGrants }, player, site);
+  }
+}
