@@ -23,7 +23,7 @@ tags), index (two platforms). GET /api/regops/traffic tells how often manifests 
 begins anew. It says its URL on standard output (with --json also the files TLS needs) and serves until it is stopped.
 
 With --alts it is an ALTS scheduler too, for package-test: it takes, queues and answers for tests (with --dir also after
-a restart), and asks for tokens if there is a --secret (HS256). A test is run in a container of docker's engine (host
+a restart), and asks for tokens if there is a --secret (HS256, HS384 or HS512). A test is run in a container of docker's engine (host
 network), as package-test run does, and passes where there is no engine. The ending of a package's name says otherwise:
 NAME-fails-install, -fails-tests, -fails-script, -fails-uninstall, -fails-start, -fails-provision, -dies,
 -returns-nothing, -revoked, -skipped, -unrecorded, -stays-pending, -hangs, -forgotten; GET /docs tells what each does.
@@ -74,7 +74,8 @@ semicolons, or in a JSON file (they hit the scheduler's paths too: POST /tasks/s
       ],
     })({
       helpValue: 'NAME',
-      description: 'have the quirks of this registry',
+      description:
+        'have the quirks of this registry: hub, ecr, artifact-registry, ghcr, quay, harbor, acr, gitlab, artifactory, nexus, zot, distribution-2.8 or distribution-3',
       exclusive: ['synthetic'],
     }),
     repository: repositoryFlag({

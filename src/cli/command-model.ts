@@ -98,7 +98,8 @@ export function commandModel(command: Command.Loadable, bin: string): CommandMod
 function flagModel(name: string, flag: CachedFlag, render: (text: string) => string): FlagModel {
   const option = flag.type === 'option' ? flag : undefined;
   const options = option?.options ?? [];
-  const value = options.length > 0 ? options.join('|') : String(option?.helpValue ?? (option ? 'VALUE' : ''));
+  // Many options are better told in the description: they would make the column of the flags too wide.
+  const value = String(option?.helpValue ?? (options.length > 0 ? options.join('|') : option ? 'VALUE' : ''));
   const standard = option?.default;
   return {
     name,

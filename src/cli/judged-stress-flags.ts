@@ -13,7 +13,9 @@ export const judgedStressFlags = {
       ] as const,
     })({
       default: 'admin',
-      description: 'what the clients do; from register on their history is recorded and judged',
+      helpValue: 'NAME',
+      description:
+        'what the clients do: admin, pull, push, mixed or delete; or, recorded and judged, register, ledger, herd, delete-retag, list-lag, referrers, session-hop or gc-race',
     }),
   }),
   ...verdictFlags,
