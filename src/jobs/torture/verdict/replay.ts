@@ -2,23 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { messageOf, RegopsError } from '../../../base/index.ts';
 import type { InvariantName } from '../../../history/index.ts';
 import { randomStream } from '../../../load/index.ts';
-import { digestOf } from '../../../oci/index.ts';
-import {
-  bytesSource,
-  CATALOG_SCOPE,
-  deleteScope,
-  openRegistryLane,
-  pushScope,
-  type RegistryClient,
-  type RegistryLane,
-  uploadBlob,
-} from '../../../registry/index.ts';
+import type { RegistryClient, RegistryLane } from '../../../registry/index.ts';
 import { graceAfter } from '../grace.ts';
 import { checkWrites } from '../stress/plan.ts';
 import type { Cleanup } from '../stress/result.ts';
 import { BlobSource, type FreshBlob } from '../workloads/blobs.ts';
 import { WRITE_PREFIX } from '../workloads/ledger.ts';
-import { CONFIG } from '../workloads/push.ts';
 import { Cleaner } from './cleanup.ts';
 import { Client, type Equipment, type Player, type Upload } from './client.ts';
 import { type Manifest, manifestOf } from './manifest.ts';
@@ -26,7 +15,7 @@ import { Recorder } from './record.ts';
 import { cameTrue, type Repro, type ReproAct, type ReproStep, readRepro } from './repro.ts';
 import { type VerdictFinding, type VerdictResult, verdictResult } from './result.ts';
 import type { VerdictContext } from './run.ts';
-import { emptyInventory, type Site } from './site.ts';
+import { catalogGrants, openSite, type Site, withLanes } from './site.ts';
 
 export interface ReplayOptions {
   /** The registry, by the domain of its references. */
@@ -70,12 +59,8 @@ export interface ReplayResult {
   readonly cleanup: Cleanup;
 }
 
-/** Lanes with connections of their own; neighbours among the clients never share one. */
-const LANES = 3;
 /** Findings to choose the one that is shown from. */
 const MAX_FOUND = 1000;
-/** After an interruption, what is under way may end in order for so long. */
-const LET_END_MS = 1000;
 /** A timer may be early; a pause must not be shorter than it was. */
 const TIMER_GRAIN_MS = 2;
 const DEFAULT_BLOB_BYTES = 1024;
@@ -101,33 +86,18 @@ export async function replay(options: ReplayOptions, context: VerdictContext): P
   }
   const { signal, clock, log, progress } = context;
   const runId = `${clock.now().toString(36)}${randomBytes(4).toString('hex')}`;
-  const writePrefix = options.writePrefix ?? `${WRITE_PREFIX}/${runId}`;
+  const writePrefix = `${options.writePrefix ?? WRITE_PREFIX}/${runId}`;
   const client = await context.registry(options.domain);
   const grace = graceAfter(signal);
   const cleaner = new Cleaner(client, writePrefix, grace.signal);
-  const lanes: RegistryLane[] = [];
-  const letEnd = (): void => {
-    setTimeout(() => void Promise.all(lanes.map((lane) => lane.close())), LET_END_MS).unref();
-  };
-  signal.addEventListener('abort', letEnd, { once: true });
   try {
-    const connection = await client.connection();
     const players = new Set([...repro.prepare, ...repro.steps].map((act) => act.client)).size;
-    const connections = players + options.company;
-    for (let lane = 0; lane < LANES; lane++) {
-      lanes.push(await openRegistryLane(connection, { connections, log, clock }));
-    }
-    await Promise.all(lanes.map((lane) => lane.learn('/v2/', [])));
-    const stage = new Stage(repro, context, {
-      company: options.company,
-      client,
-      lanes,
-      cleaner,
-      runId,
-      writePrefix,
+    const { rounds, finding } = await withLanes(client, players + options.company, context, (lanes) => {
+      const { company, file, times } = options;
+      const stage = new Stage(repro, context, { company, client, lanes, cleaner, runId, writePrefix });
+      progress.phase(`Playing ${file} ${times} times`);
+      return playAll(stage, repro.invariant, times, context);
     });
-    progress.phase(`Playing ${options.file} ${options.times} times`);
-    const { rounds, finding } = await playAll(stage, repro.invariant, options.times, context);
     const cleanup = cleaner.cleanup();
     if (cleanup.manifestsLeft > 0) {
       log.warn(`${cleanup.manifestsLeft} manifests below ${writePrefix} could not be removed`);
@@ -147,9 +117,7 @@ export async function replay(options: ReplayOptions, context: VerdictContext): P
       cleanup,
     };
   } finally {
-    signal.removeEventListener('abort', letEnd);
     grace.end();
-    await Promise.all(lanes.map((lane) => lane.close()));
   }
 }
 
@@ -222,7 +190,7 @@ class Stage {
       const numbers = new Set([0, ...[...prepare, ...steps].map(({ repository = 0 }) => repository)]);
       for (const number of numbers) {
         const name = `${this.#given.writePrefix}/r${round}${number === 0 ? '' : `-${number}`}`;
-        sites[number] = await this.#openSite(name);
+        sites[number] = await openSite(this.#client, this.#lanes, name, signal);
       }
       const equipment = {
         ...this.#given,
@@ -269,18 +237,9 @@ class Stage {
     }
   }
 
-  async #openSite(repository: string): Promise<Site> {
-    const { signal } = this.#context;
-    await uploadBlob(this.#client, repository, bytesSource(CONFIG, digestOf(CONFIG)), { signal });
-    const scopes = [pushScope(repository), deleteScope(repository)];
-    const grants = await Promise.all(this.#lanes.map((lane) => lane.grant(scopes)));
-    return { repository, grants, inventory: emptyInventory(), operations: 0 };
-  }
-
   async #catalogGrants(): Promise<Equipment['catalogGrants']> {
     if (!this.#repro.steps.some(({ kind }) => kind === 'list-repositories')) return [];
-    // A token service may not know the catalog; who then asks for it is refused, and that is recorded.
-    return Promise.all(this.#lanes.map((lane) => lane.grant([CATALOG_SCOPE]).catch(() => lane.grant([]))));
+    return catalogGrants(this.#lanes);
   }
 }
 

@@ -3,17 +3,7 @@ import { asRegopsError, counted, messageOf, RegopsError } from '../../../base/in
 import type { HistoryHeader } from '../../../history/index.ts';
 import { randomStream } from '../../../load/index.ts';
 import { digestOf } from '../../../oci/index.ts';
-import {
-  bytesSource,
-  CATALOG_SCOPE,
-  deleteScope,
-  listReferrers,
-  openRegistryLane,
-  pushScope,
-  type RegistryClient,
-  type RegistryLane,
-  uploadBlob,
-} from '../../../registry/index.ts';
+import { listReferrers, type RegistryClient } from '../../../registry/index.ts';
 import type { JobContext } from '../../context.ts';
 import { graceAfter } from '../grace.ts';
 import { BlobSource } from '../workloads/blobs.ts';
@@ -25,7 +15,7 @@ import { HistoryFile } from './history-file.ts';
 import { checkVerdict, type VerdictOptions } from './options.ts';
 import { Recorder } from './record.ts';
 import { type VerdictResult, verdictResult } from './result.ts';
-import { emptyInventory, type Site } from './site.ts';
+import { catalogGrants, LANES, openSite, type Site, withLanes } from './site.ts';
 import { sweep } from './sweep.ts';
 import { WORKLOADS } from './workloads/index.ts';
 import type { Workload } from './workloads/workload.ts';
@@ -35,13 +25,9 @@ export interface VerdictContext extends JobContext {
   readonly collectGarbage?: ((signal: AbortSignal) => Promise<void>) | undefined;
 }
 
-/** For the steps of an upload that must not share a connection. */
-const LANES = 3;
 const SWEEPERS = 4;
 /** Repositories that wait until all is quiet, or are looked at for the last time. */
 const MAX_SETTLING = 40;
-/** After an interruption, what is under way may end in order for so long. */
-const LET_END_MS = 1000;
 const SITE_TRIES = 3;
 /** A run that is not looked at by a terminal says so often that it is still there. */
 const NEWS_MS = 10_000;
@@ -75,21 +61,16 @@ export async function stressJudged(
   const recorder = new Recorder({ settleUs: settleMs * 1000, deleteGraceUs: deleteGraceMs * 1000 }, history);
   const grace = graceAfter(signal);
   const cleaner = new Cleaner(client, writePrefix, grace.signal);
-  const lanes: RegistryLane[] = [];
   try {
-    const connection = await client.connection();
-    for (let lane = 0; lane < LANES; lane++) {
-      lanes.push(
-        await openRegistryLane(connection, { connections: options.clients + 2 * SWEEPERS, log, clock }),
+    await withLanes(client, options.clients + 2 * SWEEPERS, context, async (lanes) => {
+      const run = new Run(options, context, { recorder, lanes, runId, writePrefix, client, cleaner });
+      progress.phase(`Recording what ${options.clients} clients of the workload ${workload} see`);
+      const news = setInterval(
+        () => progress.phase(`${counted(recorder.operations, 'operation')} so far`),
+        NEWS_MS,
       );
-    }
-    const run = new Run(options, context, { recorder, lanes, runId, writePrefix, client, cleaner });
-    progress.phase(`Recording what ${options.clients} clients of the workload ${workload} see`);
-    const news = setInterval(
-      () => progress.phase(`${counted(recorder.operations, 'operation')} so far`),
-      NEWS_MS,
-    );
-    await run.play().finally(() => clearInterval(news));
+      await run.play().finally(() => clearInterval(news));
+    });
     const judgement = recorder.finish();
     const { durationMs } = recorder;
     const error = await history?.finish().then(
@@ -116,7 +97,6 @@ export async function stressJudged(
     recorder.stop();
     grace.end();
     await history?.discard();
-    await Promise.all(lanes.map((lane) => lane.close()));
   }
 }
 
@@ -166,18 +146,11 @@ class Run {
 
   /** Throws what keeps the registry from being written to; what was written is removed all the same. */
   async play(): Promise<void> {
-    const { signal } = this.#context;
-    const { lanes } = this.#equipment;
-    const letEnd = (): void => {
-      setTimeout(() => void Promise.all(lanes.map((lane) => lane.close())), LET_END_MS).unref();
-    };
-    signal.addEventListener('abort', letEnd, { once: true });
     try {
-      await this.#learn();
+      if (this.#workload.listsCatalog) this.#catalogGrants = await catalogGrants(this.#equipment.lanes);
       for (let number = 0; !this.#isOver(); number++) await this.#playAt(number);
       await Promise.all(this.#finishing);
     } finally {
-      signal.removeEventListener('abort', letEnd);
       await Promise.allSettled(this.#finishing);
       for (const site of this.#unclean) await this.#cleaner.clean(site);
     }
@@ -185,16 +158,6 @@ class Run {
 
   #isOver(): boolean {
     return this.#context.signal.aborted || performance.now() >= this.#endMs;
-  }
-
-  async #learn(): Promise<void> {
-    const { lanes } = this.#equipment;
-    await Promise.all(lanes.map((lane) => lane.learn('/v2/', [])));
-    if (!this.#workload.listsCatalog) return;
-    this.#catalogGrants = await Promise.all(
-      // A token service may not know the catalog; who then asks for it is refused, and that is recorded.
-      lanes.map((lane) => lane.grant([CATALOG_SCOPE]).catch(() => lane.grant([]))),
-    );
   }
 
   async #playAt(number: number): Promise<void> {
@@ -232,11 +195,9 @@ class Run {
     const repository = `${writePrefix}/w${number}`;
     for (let attempt = 1; ; attempt++) {
       try {
-        await uploadBlob(this.#client, repository, bytesSource(CONFIG, digestOf(CONFIG)), { signal });
+        const site = await openSite(this.#client, lanes, repository, signal);
         if (number === 0) await this.#checkSupport(repository);
-        const scopes = [pushScope(repository), deleteScope(repository)];
-        const grants = await Promise.all(lanes.map((lane) => lane.grant(scopes)));
-        return { repository, grants, inventory: emptyInventory(), operations: 0 };
+        return site;
       } catch (error) {
         if (signal.aborted) return undefined;
         if (attempt >= SITE_TRIES) {
