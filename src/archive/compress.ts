@@ -69,6 +69,12 @@ export function packLayer(source: LayerSource, options: PackOptions): PackedLaye
   return measuredLayer({ compression, cacheKey }, () => packer.pack(plain(), compression, level, size));
 }
 
+/** Digest and size of a packed layer, of which one stream has ended. Throws BUG before that. */
+export function packedFacts({ facts }: PackedLayer): BlobFacts {
+  if (!facts) throw new RegopsError('BUG', 'a packed layer ended without its digest');
+  return facts;
+}
+
 /** A layer whose digest is computed while it is read. */
 function measuredLayer(
   known: Pick<PackedLayer, 'compression' | 'size' | 'cacheKey'>,

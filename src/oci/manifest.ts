@@ -5,6 +5,8 @@ import { type Digest, digestMismatch, digestOf, digestParts } from './digest.ts'
 import { LIMITS } from './limits.ts';
 import {
   bareMediaType,
+  configMediaType,
+  type ImageFamily,
   isImageMediaType,
   isIndexMediaType,
   MEDIA_TYPES,
@@ -93,6 +95,20 @@ export function descriptorOf(manifest: Manifest): Descriptor {
 /** A manifest made from its document: compact JSON, so that the same input always has the same digest. */
 export function buildManifest(document: ImageDocument | IndexDocument): Manifest {
   return parseManifest(Buffer.from(JSON.stringify(document)));
+}
+
+/** The manifest of an image that has none yet, as of `docker save`: with its lowest layer first. */
+export function buildImageManifest(
+  family: ImageFamily,
+  config: Pick<Descriptor, 'size' | 'digest'>,
+  layers: readonly Descriptor[],
+): Manifest {
+  return buildManifest({
+    schemaVersion: 2,
+    mediaType: family === 'oci' ? MEDIA_TYPES.ociManifest : MEDIA_TYPES.dockerManifest,
+    config: { mediaType: configMediaType(family), size: config.size, digest: config.digest },
+    layers: layers.map(({ mediaType, size, digest }) => ({ mediaType, size, digest })),
+  });
 }
 
 function parseJson(bytes: Uint8Array, what: string): Record<string, unknown> {

@@ -58,8 +58,21 @@ export function bareMediaType(header: string): string {
 /** How a layer's bytes are packed. */
 export type LayerCompression = 'none' | 'gzip' | 'zstd';
 
+/** Whose media types an image's manifest, configuration and layers have. */
+export type ImageFamily = 'docker' | 'oci';
+
+/** Docker's schema 2 for an image with these layers, or OCI when one is packed with zstd, which schema 2 does not know. */
+export function imageFamily(packings: readonly LayerCompression[]): ImageFamily {
+  return packings.includes('zstd') ? 'oci' : 'docker';
+}
+
+/** The media type of a configuration in a manifest of that family. */
+export function configMediaType(family: ImageFamily): string {
+  return family === 'oci' ? MEDIA_TYPES.ociConfig : MEDIA_TYPES.dockerConfig;
+}
+
 /** The media type of a layer of that packing in a manifest of that family. */
-export function layerMediaType(family: 'oci' | 'docker', compression: LayerCompression): string {
+export function layerMediaType(family: ImageFamily, compression: LayerCompression): string {
   const types = {
     oci: {
       none: MEDIA_TYPES.ociLayer,

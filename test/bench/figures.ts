@@ -1,4 +1,6 @@
 /** What the benchmarks measure and print with. */
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { silentLog, systemClock } from '../../src/base/index.ts';
 import { connectRegistry, parseTarget, type RegistryClient } from '../../src/registry/index.ts';
@@ -9,6 +11,20 @@ export function highWaterMib(pid: number | undefined): number {
     return Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
   } catch {
     return 0;
+  }
+}
+
+/** Waits for a process to end; gives its exit code, and its peak memory in MiB as it was while it ran. */
+export async function endOf(child: ChildProcess): Promise<{ code: number | null; peakMib: number }> {
+  let peakMib = 0;
+  const watch = setInterval(() => {
+    peakMib = Math.max(peakMib, highWaterMib(child.pid));
+  }, 20);
+  try {
+    const [code] = (await once(child, 'close')) as [number | null];
+    return { code, peakMib };
+  } finally {
+    clearInterval(watch);
   }
 }
 

@@ -7,13 +7,12 @@
  * REGOPS_BENCH_LARGE=1 also pushes an archive five times as large, for its peak memory.
  */
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeImage, writeDockerArchive } from '../support/image-archives.ts';
 import { startDockerRegistry } from '../support/servers/docker-registry.ts';
-import { addRun, highWaterMib, median, say } from './figures.ts';
+import { addRun, endOf, median, say } from './figures.ts';
 import { systemLayers } from './system-layers.ts';
 
 const MIB = 1024 * 1024;
@@ -112,12 +111,7 @@ async function measure([command, ...args]: CommandLine, home: string): Promise<R
     },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  let peakMib = 0;
-  const watch = setInterval(() => {
-    peakMib = Math.max(peakMib, highWaterMib(child.pid));
-  }, 20);
-  const [code] = await once(child, 'close');
-  clearInterval(watch);
+  const { code, peakMib } = await endOf(child);
   if (code !== 0) throw new Error(`${command} ended with exit code ${code}`);
   return { seconds: (performance.now() - begun) / 1000, peakMib };
 }

@@ -22,7 +22,7 @@ import { silentProgress } from '../../src/progress/events.ts';
 import type { RegistryClient } from '../../src/registry/index.ts';
 import { temporaryFolder } from '../support/servers/processes.ts';
 import { openSkopeo } from '../support/servers/skopeo.ts';
-import { connect, highWaterMib, median, say, sum } from './figures.ts';
+import { connect, endOf, highWaterMib, median, say, sum } from './figures.ts';
 
 const PROGRAM = join(import.meta.dirname, '..', '..', 'bin', 'run.js');
 /** As the published figures of the seed: five small layers. */
@@ -121,18 +121,13 @@ async function measureMemory(count: number): Promise<void> {
     child.stdout.on('data', (chunk: Buffer) => {
       answer += chunk;
     });
-    let peak = 0;
-    const watch = setInterval(() => {
-      peak = Math.max(peak, highWaterMib(child.pid));
-    }, 100);
-    await once(child, 'close');
-    clearInterval(watch);
+    const { peakMib } = await endOf(child);
     const { totals, durationMs, requests } = JSON.parse(answer).result;
     const listed = (performance.now() - begun - durationMs) / 1000;
     say(`${count} images, listed in ${listed.toFixed(1)} s, pulled in ${(durationMs / 1000).toFixed(1)} s`);
     say(
       `  ${totals.images} pulls, ${totals.failed} errors, ${requests.distinctBlobs} distinct blobs: ` +
-        `peak ${peak.toFixed(0)} MiB (the upstream: ${upstream.peakMib().toFixed(0)} MiB)`,
+        `peak ${peakMib.toFixed(0)} MiB (the upstream: ${upstream.peakMib().toFixed(0)} MiB)`,
     );
   } finally {
     upstream.stop();

@@ -9,7 +9,6 @@
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +19,7 @@ import { parseReference } from '../../src/oci/index.ts';
 import type { TestLayer } from '../support/image-archives.ts';
 import { startDockerRegistry } from '../support/servers/docker-registry.ts';
 import { startDockerd } from '../support/servers/dockerd.ts';
-import { addRun, highWaterMib, median, say, sum } from './figures.ts';
+import { addRun, endOf, median, say, sum } from './figures.ts';
 import { systemLayers } from './system-layers.ts';
 
 const MIB = 1024 * 1024;
@@ -131,12 +130,7 @@ async function push(flags: readonly string[], home: string): Promise<Run> {
   child.stdout.on('data', (chunk: Buffer) => {
     output += chunk;
   });
-  let peakMib = 0;
-  const watch = setInterval(() => {
-    peakMib = Math.max(peakMib, highWaterMib(child.pid));
-  }, 20);
-  const [code] = await once(child, 'close');
-  clearInterval(watch);
+  const { code, peakMib } = await endOf(child);
   const seconds = (performance.now() - begun) / 1000;
   if (code !== 0) throw new Error(`snapshot push ended with exit code ${code}: ${output}`);
   const { local, destinations } = JSON.parse(output).result;

@@ -3,6 +3,7 @@ import {
   type CacheKey,
   type LayerSource,
   type PackedLayer,
+  packedFacts,
   packLayer,
 } from '../../archive/index.ts';
 import { isRegopsError, metered, RegopsError, throwIfAborted } from '../../base/index.ts';
@@ -184,7 +185,7 @@ class BlobDelivery {
       contentName: packed.cacheKey,
       open() {
         meter.restart();
-        return { stream: packed.open(), result: () => factsOf(packed) };
+        return { stream: packed.open(), result: () => packedFacts(packed) };
       },
     };
     const uploaded = await uploadBlob(client, repository, source, {
@@ -228,11 +229,6 @@ class BlobDelivery {
 
 function pack(source: LayerSource, plan: PackedBlobPlan, options: Options): PackedLayer {
   return packLayer(source, { compression: plan.compression, level: options.compressionLevel });
-}
-
-function factsOf({ facts }: PackedLayer): BlobFacts {
-  if (!facts) throw new RegopsError('BUG', 'a packed layer ended without its digest');
-  return facts;
 }
 
 /** Counts a layer's stored bytes as they are read, for its progress bar. */

@@ -9,13 +9,16 @@ import {
 } from '../../archive/index.ts';
 import { escapeText, type Log, RegopsError } from '../../base/index.ts';
 import {
+  buildImageManifest,
   buildManifest,
+  configMediaType,
   type Descriptor,
   type Digest,
   descriptorOf,
   formatPlatform,
   type ImageDocument,
   type IndexDocument,
+  imageFamily,
   isForeignLayer,
   isIndexMediaType,
   isManifestMediaType,
@@ -139,11 +142,11 @@ async function planDocker(
 ): Promise<ManifestPlan> {
   const wanted = wantedCompression(planning);
   const packings = layers.map((layer) => (layer.compression === 'none' ? wanted : layer.compression));
-  const family = packings.includes('zstd') ? 'oci' : 'docker';
+  const family = imageFamily(packings);
   const configPlan: StoredBlobPlan = {
     kind: 'stored',
     key: config.digest,
-    mediaType: family === 'oci' ? MEDIA_TYPES.ociConfig : MEDIA_TYPES.dockerConfig,
+    mediaType: configMediaType(family),
     digest: config.digest,
     size: config.size,
     source: config,
@@ -172,15 +175,11 @@ async function planDocker(
     blobs: [configPlan, ...layerPlans],
     platform,
     build: (resolve) =>
-      buildManifest({
-        schemaVersion: 2,
-        mediaType: family === 'oci' ? MEDIA_TYPES.ociManifest : MEDIA_TYPES.dockerManifest,
-        config: { mediaType: configPlan.mediaType, size: config.size, digest: config.digest },
-        layers: layerPlans.map((blob) => {
-          const { digest, size } = resolve(blob);
-          return { mediaType: blob.mediaType, size, digest };
-        }),
-      }),
+      buildImageManifest(
+        family,
+        config,
+        layerPlans.map((blob) => ({ ...resolve(blob), mediaType: blob.mediaType })),
+      ),
   };
 }
 

@@ -2,22 +2,22 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import {
   type LayerCache,
-  type PackedLayer,
   type PassingFile,
+  packedFacts,
   packLayer,
   passingFiles,
 } from '../../archive/index.ts';
 import { isRegopsError, metered, RegopsError } from '../../base/index.ts';
 import type { Engine, Image } from '../../engine/index.ts';
 import {
-  buildManifest,
+  buildImageManifest,
   type Digest,
   digestOf,
   formatReference,
+  imageFamily,
   isDigest,
   LIMITS,
   layerMediaType,
-  MEDIA_TYPES,
   type Reference,
   shortDigest,
 } from '../../oci/index.ts';
@@ -128,25 +128,17 @@ class PassingPush {
       throw this.#unfit('the archive lacks a part of the image');
     }
     const { signal, packing } = this.#context;
-    // Schema 2 does not know zstd.
-    const family = packing.compression === 'zstd' ? 'oci' : 'docker';
+    const family = imageFamily([packing.compression]);
     const facts = { digest: digestOf(config), size: config.length };
     const source = bytesSource(config, facts.digest);
     const pushed = await pushBlob(this.#client, repository, facts, source, { signal });
     if (pushed?.status === 'uploaded') this.#sentBytes += config.length;
-    const manifest = buildManifest({
-      schemaVersion: 2,
-      mediaType: family === 'oci' ? MEDIA_TYPES.ociManifest : MEDIA_TYPES.dockerManifest,
-      config: {
-        mediaType: family === 'oci' ? MEDIA_TYPES.ociConfig : MEDIA_TYPES.dockerConfig,
-        size: facts.size,
-        digest: facts.digest,
-      },
-      layers: layers.map((layer) => {
-        const { digest, size } = this.#layers.get(layer as Digest) as PushedBlob;
-        return { mediaType: layerMediaType(family, packing.compression), size, digest };
-      }),
-    });
+    const mediaType = layerMediaType(family, packing.compression);
+    const manifest = buildImageManifest(
+      family,
+      facts,
+      layers.map((layer) => ({ ...(this.#layers.get(layer as Digest) as PushedBlob), mediaType })),
+    );
     await putManifest(this.#client, repository, tag, manifest, signal);
     this.#sentBytes += manifest.bytes.length;
     const counted = (status: PushedBlob['status']): number =>
@@ -185,7 +177,7 @@ class PassingPush {
       : {
           kind: 'streamed' as const,
           contentName: packed.cacheKey,
-          open: () => ({ stream: packed.open(), result: () => factsOf(packed) }),
+          open: () => ({ stream: packed.open(), result: () => packedFacts(packed) }),
         };
     const {
       digest,
@@ -214,11 +206,6 @@ class PassingPush {
   #unfit(why: string): RegopsError {
     return new RegopsError('ARCHIVE_INVALID', `${formatReference(this.#reference)}: ${why}`);
   }
-}
-
-function factsOf({ facts }: PackedLayer): NonNullable<PackedLayer['facts']> {
-  if (!facts) throw new RegopsError('BUG', 'a packed layer ended without its digest');
-  return facts;
 }
 
 async function readConfig(file: PassingFile): Promise<Buffer | undefined> {

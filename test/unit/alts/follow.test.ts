@@ -120,11 +120,26 @@ describe('tasks are followed', () => {
 
 describe('tasks that do not end', () => {
   test('by the timeout, after a last question', async () => {
-    const { follow, asked, clock } = play({ a: ['STARTED'] }, { timeoutMs: 10 * MINUTE });
+    const { follow, asked, clock } = play({ a: ['STARTED'] }, { timeoutMs: 10 * MINUTE, random: () => 0 });
     const begun = clock.now();
     expect(await follow()).toEqual([{ id: 'a', state: 'STARTED', ending: 'timeout' }]);
     expect(clock.now() - begun).toBe(10 * MINUTE);
     expect(asked.at(-1)?.atMs).toBe(10 * MINUTE);
+  });
+
+  test('by the timeout, with no last question within five seconds of another', async () => {
+    for (let share = 0; share < 1; share += 0.01) {
+      const { follow, asked, clock } = play(
+        { a: ['STARTED'] },
+        { timeoutMs: 10 * MINUTE, random: () => share },
+      );
+      const begun = clock.now();
+      expect(await follow()).toEqual([{ id: 'a', state: 'STARTED', ending: 'timeout' }]);
+      expect(clock.now() - begun).toBe(10 * MINUTE);
+      const [last = 0, before = 0] = asked.map(({ atMs }) => atMs).reverse();
+      expect(last).toBeGreaterThan(10 * MINUTE - 5000);
+      expect(last - before).toBeGreaterThanOrEqual(5000);
+    }
   });
 
   test('the last question may still find the end', async () => {

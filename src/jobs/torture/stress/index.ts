@@ -2,13 +2,13 @@
  * torture stress: loads a registry with reads, pulls, pushes or deletes and says how it bore them. What a writing
  * workload leaves behind is removed at the end, also after a failure or an interruption.
  */
-import { randomBytes } from 'node:crypto';
 import { counted } from '../../../base/index.ts';
 import { type LoadPlan, type LoadSample, type LoadSummary, runLoad } from '../../../load/index.ts';
 import type { RegistryClient } from '../../../registry/index.ts';
 import type { JobContext } from '../../context.ts';
 import { graceAfter } from '../grace.ts';
 import { openView } from '../open-view.ts';
+import { newRunId } from '../run-id.ts';
 import { DEFAULT_MAX_REPOSITORIES } from '../view.ts';
 import type { AdminOptions } from '../workloads/admin.ts';
 import { Ledger, WRITE_PREFIX } from '../workloads/ledger.ts';
@@ -56,7 +56,7 @@ export async function stress(options: StressOptions, context: StressContext): Pr
   checkStress(options);
   const { signal, clock, progress } = context;
   const weights = weightsOf(options);
-  const runId = `${clock.now().toString(36)}${randomBytes(4).toString('hex')}`;
+  const runId = newRunId(clock);
   const run = { runId, writePrefix: options.writePrefix ?? `${WRITE_PREFIX}/${runId}` };
   const client = await context.registry(options.domain);
   const ledger = Ledger.forThreads(options.threads);

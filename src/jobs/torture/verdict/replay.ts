@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { messageOf, RegopsError } from '../../../base/index.ts';
 import type { InvariantName } from '../../../history/index.ts';
 import { randomStream } from '../../../load/index.ts';
 import type { RegistryClient, RegistryLane } from '../../../registry/index.ts';
 import { graceAfter } from '../grace.ts';
+import { newRunId } from '../run-id.ts';
 import { checkWrites } from '../stress/plan.ts';
 import type { Cleanup } from '../stress/result.ts';
 import { BlobSource, type FreshBlob } from '../workloads/blobs.ts';
@@ -85,7 +85,7 @@ export async function replay(options: ReplayOptions, context: VerdictContext): P
     });
   }
   const { signal, clock, log, progress } = context;
-  const runId = `${clock.now().toString(36)}${randomBytes(4).toString('hex')}`;
+  const runId = newRunId(clock);
   const writePrefix = `${options.writePrefix ?? WRITE_PREFIX}/${runId}`;
   const client = await context.registry(options.domain);
   const grace = graceAfter(signal);

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { asRegopsError, counted, messageOf, RegopsError } from '../../../base/index.ts';
 import type { HistoryHeader } from '../../../history/index.ts';
 import { randomStream } from '../../../load/index.ts';
@@ -6,6 +5,7 @@ import { digestOf } from '../../../oci/index.ts';
 import { listReferrers, type RegistryClient } from '../../../registry/index.ts';
 import type { JobContext } from '../../context.ts';
 import { graceAfter } from '../grace.ts';
+import { newRunId } from '../run-id.ts';
 import { BlobSource } from '../workloads/blobs.ts';
 import { WRITE_PREFIX } from '../workloads/ledger.ts';
 import { CONFIG } from '../workloads/push.ts';
@@ -52,7 +52,7 @@ export async function stressJudged(
   checkVerdict(options);
   const { domain, workload, seed, settleMs, deleteGraceMs } = options;
   const { signal, clock, log, progress } = context;
-  const runId = `${clock.now().toString(36)}${randomBytes(4).toString('hex')}`;
+  const runId = newRunId(clock);
   // A name that is new for sure: what another run left behind would be taken for what this one never wrote.
   const writePrefix = `${options.writePrefix ?? WRITE_PREFIX}/${runId}`;
   const header = { registry: domain, workload, seed, startedAt: new Date(clock.now()).toISOString() };
