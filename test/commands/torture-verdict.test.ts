@@ -105,7 +105,7 @@ describe('a registry that lies is found out', () => {
       'PUT blobs sweep=blobs every=20',
       ['blob-lost', 'blob-collected'],
     ],
-  ])('%s', { timeout: 30_000 * SEEDS.length }, async (_, workload, faults, names) => {
+  ])('%s', { timeout: 180_000 * SEEDS.length }, async (_, workload, faults, names) => {
     for (const seed of SEEDS) {
       const registry = await openRegistry({ faults: parseFaults(faults), faultSeed: seed });
       const argv = [...QUICK, '--seed', String(seed), '--require', 'linearizable', '--json'];
@@ -139,7 +139,7 @@ describe('of an honest registry nothing is found', () => {
     'referrers',
     'session-hop',
     'gc-race',
-  ])('%s', { timeout: 30_000 * SEEDS.length }, async (workload) => {
+  ])('%s', { timeout: 180_000 * SEEDS.length }, async (workload) => {
     for (const seed of SEEDS) {
       const registry = await openRegistry();
       const argv = [...QUICK, '--seed', String(seed), '--require', 'linearizable', '--json'];
@@ -166,7 +166,7 @@ describe('of an honest registry nothing is found', () => {
     const { result } = (await stress(registry, 'register', argv)).json();
     expect(violated(result)).toEqual([]);
     expect(result.overlap.changePairs).toBeGreaterThan(10);
-  }, 30_000);
+  });
 });
 
 describe('the record', () => {
@@ -192,7 +192,7 @@ describe('the record', () => {
     expect(judged.tags.byLevel).toEqual(result.tags.byLevel);
     // How often a tag is told as stale hangs on how often it was looked at.
     expect(violated(judged)).toEqual(violated(result));
-  }, 30_000);
+  });
 
   test('has several repositories, each judged when it has seen enough', async () => {
     const registry = await openRegistry();
@@ -203,7 +203,7 @@ describe('the record', () => {
     expect(ends.length).toBeGreaterThan(1);
     expect(result).toMatchObject({ findings: [], late: 0, cleanup: { manifestsLeft: 0 } });
     expect(await tagsIn(registry)).toEqual([]);
-  }, 30_000);
+  });
 
   test('of an interrupted run is judged as far as it got, and what was written is removed', async () => {
     const registry = await openRegistry();
@@ -226,7 +226,7 @@ describe('the record', () => {
       answer.result.operations,
     );
     expect(await leftBeside(history)).toEqual([]);
-  }, 30_000);
+  });
 
   test('of a run that is interrupted while the registry says nothing is there in time', async () => {
     const registry = await openRegistry({
@@ -246,7 +246,7 @@ describe('the record', () => {
       result: { findings: [], cleanup: { manifestsLeft: 0 } },
     });
     expect(await tagsIn(registry)).toEqual([]);
-  }, 30_000);
+  });
 
   test('takes nothing that was there before for its own', async () => {
     const registry = await openRegistry();
@@ -256,7 +256,7 @@ describe('the record', () => {
     expect(violated(result)).toEqual([]);
     expect(result.cleanup.writePrefix).toMatch(/^scratch\/\w+$/);
     expect(await tagsIn(registry)).toEqual(['scratch/w0:t0']);
-  }, 30_000);
+  });
 
   test('has the garbage collections of the hook', async () => {
     const registry = await openRegistry();
@@ -268,7 +268,7 @@ describe('the record', () => {
     const times = (await readFile(marks, 'utf8')).trim().split('\n').length;
     const collections = (await readFile(history, 'utf8')).split('\n').filter((line) => /^\[14,/.test(line));
     expect(collections.length).toBe(times);
-  }, 30_000);
+  });
 });
 
 /** What the writing of a file has left beside it. */
@@ -310,4 +310,4 @@ test('what cannot be removed is counted and named', async () => {
   expect(cleanup.manifestsLeft).toBe(cleanup.manifestsPushed);
   expect(cleanup.left[0]).toMatchObject({ reason: expect.stringContaining('405') });
   expect(answer.warnings.join()).toContain(`${cleanup.manifestsLeft} manifests below`);
-}, 30_000);
+});

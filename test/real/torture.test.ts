@@ -51,6 +51,5 @@ describeReal('stress --workload mixed', () => {
         await Promise.all([registry.close(), skopeo.close()]);
       }
     },
-    60_000,
   );
 });

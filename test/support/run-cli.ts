@@ -1,10 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const PROGRAM = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
+
+/** What Node has compiled of the program, for all the runs of a test file: each has an empty home. */
+const COMPILED = mkdtempSync(join(tmpdir(), 'regops-compiled-'));
+process.on('exit', () => rmSync(COMPILED, { recursive: true, force: true }));
 
 export interface SpawnOptions {
   readonly env?: Readonly<Record<string, string>>;
@@ -64,6 +69,7 @@ function bareEnvironment(home: string, env: Readonly<Record<string, string>> = {
     HOME: home,
     XDG_CONFIG_HOME: join(home, 'config'),
     XDG_CACHE_HOME: join(home, 'cache'),
+    NODE_COMPILE_CACHE: COMPILED,
     ...env,
   };
 }

@@ -16,7 +16,7 @@ function processes(count: number): Promise<number[]> {
       expect(pids).toHaveLength(count);
       return pids;
     },
-    { timeout: 20_000 },
+    { timeout: 60_000 },
   );
 }
 

@@ -44,7 +44,7 @@ async function reached(testbed: Testbed, id: string, state: string) {
     const answer = await stateOf(testbed, id);
     expect(answer.state).toBe(state);
     return answer;
-  });
+  }, 60_000);
 }
 
 function sign(header: object, claims: object, secret = SECRET, hash = 'sha256'): string {
