@@ -15,6 +15,7 @@ export default defineConfig({
     // Only what hangs meets these, also on a machine that is very busy.
     testTimeout: 180_000,
     hookTimeout: 180_000,
+    setupFiles: 'test/support/seeded-properties.ts',
     expect: { poll: { timeout: 60_000 } },
     // Most files wait for servers, pauses and other processes much of their time.
     maxWorkers: availableParallelism() + 1,
