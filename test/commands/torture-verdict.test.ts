@@ -13,7 +13,11 @@ const folder = useTempFolder();
 /** How many seeds every lie is told with; twenty were tried by hand. */
 const SEEDS = Array.from({ length: Number(process.env['REGOPS_VERDICT_SEEDS'] ?? 1) }, (_, at) => at + 1);
 
-const QUICK = ['--yes-write', '--duration', '2s', '--settle', '1s', '-c', '16'];
+const [LEAST, MOST] = ['1s', '8s'];
+const quickFor = (duration: string): string[] => [
+  ...['--yes-write', '--duration', duration, '--settle', '1s', '-c', '16'],
+];
+const QUICK = quickFor('2s');
 
 function stress(
   registry: Registry,
@@ -107,13 +111,21 @@ describe('a registry that lies is found out', () => {
     ],
   ])('%s', { timeout: 180_000 * SEEDS.length }, async (_, workload, faults, names) => {
     for (const seed of SEEDS) {
-      const registry = await openRegistry({ faults: parseFaults(faults), faultSeed: seed });
-      const argv = [...QUICK, '--seed', String(seed), '--require', 'linearizable', '--json'];
-      const { result } = ended(1, await stress(registry, workload, argv)).json();
-      const finding = result.findings.find(({ invariant }: { invariant: string }) =>
-        names.includes(invariant),
-      );
+      const told = async (duration: string) => {
+        const registry = await openRegistry({ faults: parseFaults(faults), faultSeed: seed });
+        const argv = [...quickFor(duration), '--seed', String(seed), '--require', 'linearizable', '--json'];
+        const run = await stress(registry, workload, argv);
+        const { result } = run.json();
+        const finding = result.findings.find(({ invariant }: { invariant: string }) =>
+          names.includes(invariant),
+        );
+        return { registry, run, result, finding };
+      };
+      const first = await told(LEAST);
+      // A machine that is busy does less in its time.
+      const { registry, run, result, finding } = first.finding ? first : await told(MOST);
       expect(finding, `seed ${seed}: ${violated(result)}`).toBeDefined();
+      ended(1, run);
       expect(finding.operations.length).toBeGreaterThan(0);
       expect(finding.operations.length).toBeLessThanOrEqual(6);
       expect(finding.sentence).toMatch(/\.$/);
