@@ -95,7 +95,7 @@ async function install(packages: readonly string[]): Promise<void> {
   const env = { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' };
   for (const args of [['update'], ['install', '-y', '--no-install-recommends', ...packages]]) {
     const options = ['-q', '-o', 'DPkg::Lock::Timeout=120'];
-    const ended = await run('apt-get', [...options, ...args], { minutes: 5, quiet: true, env });
+    const ended = await run('apt-get', [...options, ...args], { minutes: 15, quiet: true, env });
     if (ended.ok) continue;
     say(`apt-get ${args[0]} failed (${ended.how}); it said:`);
     say(ended.output.trim().split('\n').slice(-40).join('\n'));
@@ -106,7 +106,7 @@ async function install(packages: readonly string[]): Promise<void> {
 /** Runs one of package.json's scripts. */
 async function passes(script: string): Promise<boolean> {
   say(`\n# ${script}`);
-  return (await run('npm', ['run', '--silent', script], { minutes: 5 })).ok;
+  return (await run('npm', ['run', '--silent', script], { minutes: 15 })).ok;
 }
 
 /** Runs test projects and gives vitest's report; undefined when it did not live to write one. */
@@ -121,7 +121,7 @@ async function runTests(...projects: readonly string[]): Promise<VitestReport | 
     ...['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`],
     ...(process.stdout.isTTY ? [] : ['--no-color']),
   ];
-  await run('vitest', args, { minutes: 40 });
+  await run('vitest', args, { minutes: 60 });
   try {
     return JSON.parse(readFileSync(reportFile, 'utf8'));
   } catch {

@@ -50,9 +50,9 @@ async function stressed(
 const TRIES = 3;
 
 /**
- * Runs stress, and again when the figures are not as they should be and the machine was busy. What the threads of the
- * generator and of the registry, which is this one, were held up is part of what a client measures and the registry does
- * not know of: after some tries it is allowed for.
+ * Runs stress, and again when the figures are not as they should be: the machine may have been busy. What the threads of
+ * the generator and of the registry, which is this one, were held up is part of what a client measures and the registry
+ * does not know of: with the last try it is allowed for.
  */
 async function checkFigures(
   faults: { readonly before?: string; readonly meanwhile?: string },

@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,9 +6,8 @@ import { fileURLToPath } from 'node:url';
 
 const PROGRAM = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 
-/** What Node has compiled of the program, for all the runs of a test file: each has an empty home. */
-const COMPILED = mkdtempSync(join(tmpdir(), 'regops-compiled-'));
-process.on('exit', () => rmSync(COMPILED, { recursive: true, force: true }));
+/** Where Node keeps what it has compiled of the program from run to run: each run has an empty home. */
+const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/compiled', import.meta.url));
 
 export interface SpawnOptions {
   readonly env?: Readonly<Record<string, string>>;
