@@ -13,8 +13,8 @@ export default defineConfig({
     // Captured output is '' otherwise: vitest replaces console, oclif writes through it.
     disableConsoleIntercept: true,
     // Only what hangs meets these, also on a machine that is very busy.
-    testTimeout: 180_000,
-    hookTimeout: 180_000,
+    testTimeout: 300_000,
+    hookTimeout: 600_000,
     setupFiles: 'test/support/seeded-properties.ts',
     expect: { poll: { timeout: 60_000 } },
     // Most files wait for servers, pauses and other processes much of their time.
@@ -26,8 +26,6 @@ export default defineConfig({
       project('contract'),
       project('e2e'),
       project('real', {
-        testTimeout: 300_000,
-        hookTimeout: 600_000,
         globalSetup: 'test/support/servers/shared-folder.ts',
       }),
     ],

@@ -109,7 +109,7 @@ describe('a registry that lies is found out', () => {
       'PUT blobs sweep=blobs every=20',
       ['blob-lost', 'blob-collected'],
     ],
-  ])('%s', { timeout: 180_000 * SEEDS.length }, async (_, workload, faults, names) => {
+  ])('%s', { timeout: 300_000 * SEEDS.length }, async (_, workload, faults, names) => {
     for (const seed of SEEDS) {
       const told = async (duration: string) => {
         const registry = await openRegistry({ faults: parseFaults(faults), faultSeed: seed });
@@ -151,7 +151,7 @@ describe('of an honest registry nothing is found', () => {
     'referrers',
     'session-hop',
     'gc-race',
-  ])('%s', { timeout: 180_000 * SEEDS.length }, async (workload) => {
+  ])('%s', { timeout: 300_000 * SEEDS.length }, async (workload) => {
     for (const seed of SEEDS) {
       const registry = await openRegistry();
       const argv = [...QUICK, '--seed', String(seed), '--require', 'linearizable', '--json'];

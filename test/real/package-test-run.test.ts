@@ -125,7 +125,7 @@ describeReal('package-test run', () => {
     for (const one of RPMS) await buildRpm(rpms, one);
     await indexRpms(rpms);
     for (const [name, text] of Object.entries(SCRIPTS)) await writeFile(join(folder.path, name), text);
-  }, 600_000);
+  });
   afterAll(async () => {
     await docker?.close();
     await bridge?.remove();

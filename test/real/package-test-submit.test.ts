@@ -57,7 +57,7 @@ describeReal('package-test submit', () => {
     const runTask = await localRunner(context as CommandContext);
     expect(runTask).toBeDefined();
     scheduler = await startTestbed({ alts: { runTask, workers: 2 } });
-  }, 600_000);
+  });
   afterAll(async () => {
     await scheduler?.close();
     for (const close of closers) await close();
@@ -107,7 +107,7 @@ describeReal('package-test submit', () => {
     ]);
     expect(run.stdout).toContain('/usr/share/file-removed/data');
     expect(await docker.run(['ps', '--all', '--quiet'])).toBe('');
-  }, 300_000);
+  });
 
   test('never mounts a folder of this machine for who submits', async () => {
     const run = await submit('sound', '--repository', `folder=deb file:${folder.path} ./`);
