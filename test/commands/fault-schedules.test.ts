@@ -75,7 +75,6 @@ test.each(batches.map((seeds) => [seeds[0], seeds.at(-1), seeds] as const))(
     }
     expect(wrong.join('\n')).toBe('');
   },
-  120_000,
 );
 
 /** Pushes and inspects under the faults of a schedule; gives what must not have happened. */
@@ -121,7 +120,7 @@ async function problemsOf(schedule: FaultSchedule): Promise<string[]> {
   problems.push(...state.problems);
   const excused = counts.reduce((sum, { name, fired }) => sum + (name.startsWith('lost') ? fired : 0), 0);
   await vi
-    .waitFor(() => expect(registry.openUploads()).toBeLessThanOrEqual(excused))
+    .waitFor(() => expect(registry.openUploads()).toBeLessThanOrEqual(excused), 20_000)
     .catch(() => problems.push(`${registry.openUploads()} sessions are open, ${excused} are excused`));
   if (registry.foreignRequests.some(({ hadCredentials }) => hadCredentials)) {
     problems.push('credentials went to another origin');

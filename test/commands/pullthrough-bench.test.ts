@@ -218,7 +218,7 @@ describe('what goes wrong', () => {
     const { result } = ended(1, await bench(rig, [...argv, ...limits])).json();
     expect(result.thresholds.map(({ ok }: { ok: boolean }) => ok)).toEqual([true, false]);
     expect(result.abortedBy).toBe('p50<0.001ms');
-    expect(result.durationMs).toBeLessThan(5000);
+    expect(result.durationMs).toBeLessThan(60_000);
   });
 
   test('a threshold on errors says how many are none', async () => {

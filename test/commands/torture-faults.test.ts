@@ -155,21 +155,21 @@ const SEEDED: Readonly<Record<string, Seeded>> = {
     exitCode: 69,
   },
   'slow replies, as consistency sees them': {
-    fault: () => 'GET manifests reference=v2 delay=800ms',
+    fault: () => 'GET manifests reference=v2 delay=3s',
     ask: consistency,
-    argv: ['--slow-reply', '700ms'],
+    argv: ['--slow-reply', '2900ms'],
     finds: () => ['warning slow manifests'],
   },
   'slow replies, as stress sees them': {
-    fault: () => 'GET manifests delay=800ms first=2',
+    fault: () => 'GET manifests delay=3s first=2',
     ask: stress,
-    argv: ['--threshold', 'p99<700ms', '--threshold', 'p50<700ms'],
-    finds: () => ['p99<700ms'],
+    argv: ['--threshold', 'p99<2900ms', '--threshold', 'p50<2900ms'],
+    finds: () => ['p99<2900ms'],
   },
   'slow replies, as monitor sees them': {
-    fault: () => '/api/registry/sessions delay=800ms',
+    fault: () => '/api/registry/sessions delay=3s',
     ask: monitor,
-    argv: ['--slow-probe', '700ms'],
+    argv: ['--slow-probe', '2900ms'],
     finds: () => ['warning probe-slow sessions'],
   },
   'degraded health': {

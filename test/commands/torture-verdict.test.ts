@@ -13,7 +13,11 @@ const folder = useTempFolder();
 /** How many seeds every lie is told with; twenty were tried by hand. */
 const SEEDS = Array.from({ length: Number(process.env['REGOPS_VERDICT_SEEDS'] ?? 1) }, (_, at) => at + 1);
 
-const QUICK = ['--yes-write', '--duration', '2s', '--settle', '1s', '-c', '16'];
+const [LEAST, MOST] = ['1s', '8s'];
+const quickFor = (duration: string): string[] => [
+  ...['--yes-write', '--duration', duration, '--settle', '1s', '-c', '16'],
+];
+const QUICK = quickFor('2s');
 
 function stress(
   registry: Registry,
@@ -105,15 +109,23 @@ describe('a registry that lies is found out', () => {
       'PUT blobs sweep=blobs every=20',
       ['blob-lost', 'blob-collected'],
     ],
-  ])('%s', { timeout: 30_000 * SEEDS.length }, async (_, workload, faults, names) => {
+  ])('%s', { timeout: 300_000 * SEEDS.length }, async (_, workload, faults, names) => {
     for (const seed of SEEDS) {
-      const registry = await openRegistry({ faults: parseFaults(faults), faultSeed: seed });
-      const argv = [...QUICK, '--seed', String(seed), '--require', 'linearizable', '--json'];
-      const { result } = ended(1, await stress(registry, workload, argv)).json();
-      const finding = result.findings.find(({ invariant }: { invariant: string }) =>
-        names.includes(invariant),
-      );
+      const told = async (duration: string) => {
+        const registry = await openRegistry({ faults: parseFaults(faults), faultSeed: seed });
+        const argv = [...quickFor(duration), '--seed', String(seed), '--require', 'linearizable', '--json'];
+        const run = await stress(registry, workload, argv);
+        const { result } = run.json();
+        const finding = result.findings.find(({ invariant }: { invariant: string }) =>
+          names.includes(invariant),
+        );
+        return { registry, run, result, finding };
+      };
+      const first = await told(LEAST);
+      // A machine that is busy does less in its time.
+      const { registry, run, result, finding } = first.finding ? first : await told(MOST);
       expect(finding, `seed ${seed}: ${violated(result)}`).toBeDefined();
+      ended(1, run);
       expect(finding.operations.length).toBeGreaterThan(0);
       expect(finding.operations.length).toBeLessThanOrEqual(6);
       expect(finding.sentence).toMatch(/\.$/);
@@ -139,7 +151,7 @@ describe('of an honest registry nothing is found', () => {
     'referrers',
     'session-hop',
     'gc-race',
-  ])('%s', { timeout: 30_000 * SEEDS.length }, async (workload) => {
+  ])('%s', { timeout: 300_000 * SEEDS.length }, async (workload) => {
     for (const seed of SEEDS) {
       const registry = await openRegistry();
       const argv = [...QUICK, '--seed', String(seed), '--require', 'linearizable', '--json'];
@@ -166,7 +178,7 @@ describe('of an honest registry nothing is found', () => {
     const { result } = (await stress(registry, 'register', argv)).json();
     expect(violated(result)).toEqual([]);
     expect(result.overlap.changePairs).toBeGreaterThan(10);
-  }, 30_000);
+  });
 });
 
 describe('the record', () => {
@@ -192,7 +204,7 @@ describe('the record', () => {
     expect(judged.tags.byLevel).toEqual(result.tags.byLevel);
     // How often a tag is told as stale hangs on how often it was looked at.
     expect(violated(judged)).toEqual(violated(result));
-  }, 30_000);
+  });
 
   test('has several repositories, each judged when it has seen enough', async () => {
     const registry = await openRegistry();
@@ -203,7 +215,7 @@ describe('the record', () => {
     expect(ends.length).toBeGreaterThan(1);
     expect(result).toMatchObject({ findings: [], late: 0, cleanup: { manifestsLeft: 0 } });
     expect(await tagsIn(registry)).toEqual([]);
-  }, 30_000);
+  });
 
   test('of an interrupted run is judged as far as it got, and what was written is removed', async () => {
     const registry = await openRegistry();
@@ -226,7 +238,7 @@ describe('the record', () => {
       answer.result.operations,
     );
     expect(await leftBeside(history)).toEqual([]);
-  }, 30_000);
+  });
 
   test('of a run that is interrupted while the registry says nothing is there in time', async () => {
     const registry = await openRegistry({
@@ -246,7 +258,7 @@ describe('the record', () => {
       result: { findings: [], cleanup: { manifestsLeft: 0 } },
     });
     expect(await tagsIn(registry)).toEqual([]);
-  }, 30_000);
+  });
 
   test('takes nothing that was there before for its own', async () => {
     const registry = await openRegistry();
@@ -256,7 +268,7 @@ describe('the record', () => {
     expect(violated(result)).toEqual([]);
     expect(result.cleanup.writePrefix).toMatch(/^scratch\/\w+$/);
     expect(await tagsIn(registry)).toEqual(['scratch/w0:t0']);
-  }, 30_000);
+  });
 
   test('has the garbage collections of the hook', async () => {
     const registry = await openRegistry();
@@ -268,7 +280,7 @@ describe('the record', () => {
     const times = (await readFile(marks, 'utf8')).trim().split('\n').length;
     const collections = (await readFile(history, 'utf8')).split('\n').filter((line) => /^\[14,/.test(line));
     expect(collections.length).toBe(times);
-  }, 30_000);
+  });
 });
 
 /** What the writing of a file has left beside it. */
@@ -310,4 +322,4 @@ test('what cannot be removed is counted and named', async () => {
   expect(cleanup.manifestsLeft).toBe(cleanup.manifestsPushed);
   expect(cleanup.left[0]).toMatchObject({ reason: expect.stringContaining('405') });
   expect(answer.warnings.join()).toContain(`${cleanup.manifestsLeft} manifests below`);
-}, 30_000);
+});

@@ -61,7 +61,7 @@ describe('monitor', () => {
     expect(run.stderr).toContain('Registry health: healthy');
     expect(run.stderr).toContain('Active sessions: 0');
     expect(run.stdout).toContain(`${SUMMARY}\nTotal operations: `);
-    expect(run.stdout).toMatch(/^Errors: 0\nSuccess rate: 100\.00%\nState snapshots collected: [45]$/m);
+    expect(run.stdout).toMatch(/^Errors: 0\nSuccess rate: 100\.00%\nState snapshots collected: [2-5]$/m);
     expect(run.stdout).toMatch(/^Final state: repos=2, /m);
     expect(run.stdout).not.toContain('State: repos=2, manifests=2, blobs=4, sessions');
   });
@@ -88,7 +88,7 @@ describe('monitor', () => {
     const run = await torture(
       'monitor',
       registry,
-      ['--duration', '1500ms', '--state-interval', '200ms', '--health-interval', '200ms', '--json'].concat(
+      ['--duration', '3s', '--state-interval', '200ms', '--health-interval', '200ms', '--json'].concat(
         '--on-alert',
         `cat >> ${told}`,
       ),

@@ -98,7 +98,7 @@ test('a checkout that is not built says so', async () => {
 
 test('it keeps its compiled code in the user’s own cache', async () => {
   const run = await runCli(['--help'], {
-    env: { XDG_CACHE_HOME: folder('cache'), TMPDIR: folder('tmp') },
+    env: { XDG_CACHE_HOME: folder('cache'), NODE_COMPILE_CACHE: '', TMPDIR: folder('tmp') },
   });
   expect(run.exitCode).toBe(0);
   expect(execFileSync('ls', [folder('cache', 'regops')], { encoding: 'utf8' })).toBe('compile-cache\n');

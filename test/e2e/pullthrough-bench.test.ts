@@ -11,7 +11,7 @@ import {
 } from '../../src/testbed/index.ts';
 import { freePort } from '../support/free-port.ts';
 import { interrupt, interruptedAnswer } from '../support/interrupt.ts';
-import { isAtWork, pidsIn } from '../support/process-state.ts';
+import { pidsIn, stillAtWork } from '../support/process-state.ts';
 import { type Ended, runCli } from '../support/run-cli.ts';
 import { useTempFolder } from '../support/temp-folder.ts';
 import { upstreamOf } from '../support/testbed-upstream.ts';
@@ -117,8 +117,8 @@ describe('while the command that clears the cache hangs, which ends with the pro
     };
     const run = await interruptWhen(argv, cache, areThere, act);
     expect(pids).toHaveLength(3);
-    const left = [];
-    for (const pid of pids) if (await isAtWork(pid)) left.push(process.kill(pid, 'SIGKILL') && pid);
+    const left = await stillAtWork(pids);
+    for (const pid of left) process.kill(pid, 'SIGKILL');
     expect(left).toEqual([]);
     return run;
   }

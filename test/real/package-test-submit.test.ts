@@ -57,7 +57,7 @@ describeReal('package-test submit', () => {
     const runTask = await localRunner(context as CommandContext);
     expect(runTask).toBeDefined();
     scheduler = await startTestbed({ alts: { runTask, workers: 2 } });
-  }, 600_000);
+  });
   afterAll(async () => {
     await scheduler?.close();
     for (const close of closers) await close();
@@ -107,13 +107,13 @@ describeReal('package-test submit', () => {
     ]);
     expect(run.stdout).toContain('/usr/share/file-removed/data');
     expect(await docker.run(['ps', '--all', '--quiet'])).toBe('');
-  }, 300_000);
+  });
 
   test('never mounts a folder of this machine for who submits', async () => {
     const run = await submit('sound', '--repository', `folder=deb file:${folder.path} ./`);
     expect(run.exitCode).toBe(69);
     expect(run.json().result.tasks[0]).toMatchObject({ state: 'FAILURE' });
-  }, 120_000);
+  });
 
   test('runs the third-party tests of a repository, with their variables', async () => {
     await daemon.commit('tests', {
@@ -131,7 +131,7 @@ describeReal('package-test submit', () => {
     expect(stages).toContainEqual(['third_party/third_party_test_good.sh', 'passed']);
     expect(stages).toContainEqual(['third_party/third_party_test_bad.sh', 'failed']);
     expect(verdict.reason).toContain('1 of 1 test failed: hello');
-  }, 120_000);
+  });
 
   test('is a failure of the worker when the tests cannot be had, and when there is no such image', async () => {
     for (const run of [
@@ -142,5 +142,5 @@ describeReal('package-test submit', () => {
       expect(run.json().result.tasks[0]).toMatchObject({ state: 'FAILURE' });
     }
     expect(await docker.run(['ps', '--all', '--quiet'])).toBe('');
-  }, 120_000);
+  });
 });

@@ -200,5 +200,5 @@ describeReal('while skopeo pushes', () => {
       expect(result.checked.tags).toBeGreaterThan(REPOSITORIES.length);
     }
     expect(done).toBeGreaterThan(10);
-  }, 120_000);
+  });
 });

@@ -44,19 +44,15 @@ describeReal('distribution 2.8', () => {
     ['session-hop', KNOWN],
     // What is deleted by digest takes a tag along that is moved to another digest just then (distribution#3525).
     ['delete-retag', [...KNOWN, 'sibling-tag-removed', 'tag-lost', 'stale-read']],
-  ])(
-    '%s: keeps all but what it is known for',
-    async (workload, known) => {
-      await withRegistry(async (registry) => {
-        const { result } = (await stress(registry, workload)).json();
-        const broken = result.invariants.filter(({ violations }: { violations: number }) => violations > 0);
-        expect(known).toEqual(expect.arrayContaining(broken.map(({ name }: { name: string }) => name)));
-        expect(result.operations).toBeGreaterThan(50);
-        expect(result).toMatchObject({ late: 0, cleanup: { manifestsLeft: 0, left: [], complete: true } });
-      });
-    },
-    60_000,
-  );
+  ])('%s: keeps all but what it is known for', async (workload, known) => {
+    await withRegistry(async (registry) => {
+      const { result } = (await stress(registry, workload)).json();
+      const broken = result.invariants.filter(({ violations }: { violations: number }) => violations > 0);
+      expect(known).toEqual(expect.arrayContaining(broken.map(({ name }: { name: string }) => name)));
+      expect(result.operations).toBeGreaterThan(50);
+      expect(result).toMatchObject({ late: 0, cleanup: { manifestsLeft: 0, left: [], complete: true } });
+    });
+  });
 
   test('with bearer tokens: every repository of the run gets its own', async () => {
     await withRegistry(
@@ -77,12 +73,12 @@ describeReal('distribution 2.8', () => {
       },
       { auth: 'token' },
     );
-  }, 60_000);
+  });
 
   test('has no referrers API to judge', async () => {
     await withRegistry(async (registry) => {
       const run = await stress(registry, 'referrers');
       expect(run.json()).toMatchObject({ exitCode: 76, error: { code: 'UNSUPPORTED_BY_SERVER' } });
     });
-  }, 60_000);
+  });
 });

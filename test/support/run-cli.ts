@@ -6,6 +6,9 @@ import { fileURLToPath } from 'node:url';
 
 const PROGRAM = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 
+/** Where Node keeps what it has compiled of the program from run to run: each run has an empty home. */
+const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/compiled', import.meta.url));
+
 export interface SpawnOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string | Uint8Array;
@@ -64,6 +67,7 @@ function bareEnvironment(home: string, env: Readonly<Record<string, string>> = {
     HOME: home,
     XDG_CONFIG_HOME: join(home, 'config'),
     XDG_CACHE_HOME: join(home, 'cache'),
+    NODE_COMPILE_CACHE: COMPILED,
     ...env,
   };
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { runProgram } from './processes.ts';
 
 /** A network bridge of this machine, to which an engine may connect containers. It leads nowhere else. */
@@ -21,10 +21,10 @@ process.on('exit', () => {
   }
 });
 
-/** Makes a bridge, in a network that is kept for tests (RFC 2544). Needs root. */
+/** Makes a bridge, in a network of its own of those that are kept for tests (RFC 2544). Needs root. */
 export async function addBridge(): Promise<Bridge> {
   const name = `regops${randomBytes(4).toString('hex')}`;
-  const address = `198.${randomInt(18, 20)}.${randomInt(256)}.1`;
+  const address = await freeAddress();
   await runProgram('ip', ['link', 'add', name, 'type', 'bridge']);
   bridges.add(name);
   const remove = async (): Promise<void> => {
@@ -39,4 +39,15 @@ export async function addBridge(): Promise<Bridge> {
     throw error;
   }
   return { name, address, remove };
+}
+
+/** An address whose network nobody here has. Test files that run at the same time look in networks of their own. */
+async function freeAddress(): Promise<string> {
+  const { stdout: taken } = await runProgram('ip', ['-4', '-oneline', 'address']);
+  const worker = Number(process.env['VITEST_POOL_ID'] ?? 0) % 16;
+  for (let at = 0; at < 16; at++) {
+    const address = `198.18.${16 * worker + at}.1`;
+    if (!taken.includes(` ${address}/`)) return address;
+  }
+  throw new Error('no network is free for a bridge');
 }

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
-import { access, rename, rm } from 'node:fs/promises';
+import { access, mkdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { inject } from 'vitest';
 import { putFile } from '../deb-packages.ts';
 import type { Dockerd } from './dockerd.ts';
 import { runProgram, temporaryFolder } from './processes.ts';
+import { CLAIMED } from './shared-folder.ts';
 
 const OS_RELEASE = 'NAME="AlmaLinux"\nID="almalinux"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\n';
 
@@ -21,14 +23,29 @@ export async function importDistributions(docker: Dockerd, deb: string, rpm: str
   await docker.commitImage(rpm, deb, { 'usr/lib/os-release': OS_RELEASE });
 }
 
-/** The tar of a Debian's files, made once a run. */
+/** The tar of a Debian's files, made once a run: by whoever asks first, while others wait. */
 async function debianTar(): Promise<string> {
   const tar = join(inject('sharedFolder'), 'debian.tar');
-  const isThere = await access(tar).then(
+  const claim = `${tar}${CLAIMED}`;
+  while (!(await isThere(tar))) {
+    const isOurs = await mkdir(claim).then(
+      () => true,
+      () => false,
+    );
+    if (isOurs) await makeDebianTar(tar).finally(() => rmdir(claim));
+    else await wait(200);
+  }
+  return tar;
+}
+
+function isThere(path: string): Promise<boolean> {
+  return access(path).then(
     () => true,
     () => false,
   );
-  if (isThere) return tar;
+}
+
+async function makeDebianTar(tar: string): Promise<void> {
   const folder = await temporaryFolder('debian-root');
   try {
     const root = join(folder.path, 'root');
@@ -43,7 +60,6 @@ async function debianTar(): Promise<string> {
       ...[...NEEDLESS.map((path) => `--exclude=./${path}/*`), '.'],
     ]);
     await rename(`${tar}.part`, tar);
-    return tar;
   } finally {
     await folder.remove();
   }

@@ -299,9 +299,10 @@ describe('scheduling', () => {
     const server = await startServer([posts({ fault: 'silence' })]);
     const { scheduler } = connect(server.origin);
     const abort = new AbortController();
-    setTimeout(() => abort.abort(), 50);
-    const call = scheduler.schedule(REQUEST, { signal: abort.signal });
-    expect((await failureOf(call)).code).toBe('INTERRUPTED');
+    const failure = failureOf(scheduler.schedule(REQUEST, { signal: abort.signal }));
+    await expect.poll(() => server.requests.length).toBe(1);
+    abort.abort();
+    expect((await failure).code).toBe('INTERRUPTED');
   });
 
   test('a redirect to another origin gets neither the token nor the test', async () => {

@@ -441,12 +441,12 @@ describe('archives', () => {
     const slow = Readable.from(
       (async function* () {
         for (let piece = 0; piece < 8; piece++) {
-          await wait(40);
+          await wait(400);
           yield Buffer.alloc(10);
         }
       })(),
     );
-    expect((await engine.images.load(slow, { timeoutMs: 200 })).names).toEqual(['a:1']);
+    expect((await engine.images.load(slow, { timeoutMs: 2500 })).names).toEqual(['a:1']);
     const stuck = new Readable({ read() {} });
     expect(await failure(engine.images.load(stuck, { timeoutMs: 50 }))).toMatchObject({ code: 'TIMED_OUT' });
     expect(stuck.destroyed).toBe(true);

@@ -293,9 +293,10 @@ describe('abort', () => {
   test('ends a request that waits for its answer, at once and with INTERRUPTED', async () => {
     const server = await startServer([{ expect: { path: '/' }, reply: { fault: 'silence' } }]);
     const controller = new AbortController();
-    const sending = send({ url: server.url('/'), signal: controller.signal });
-    setTimeout(() => controller.abort(), 20);
-    await expect(sending).rejects.toMatchObject({ code: 'INTERRUPTED' });
+    const sending = expect(send({ url: server.url('/'), signal: controller.signal }));
+    await expect.poll(() => server.requests.length).toBe(1);
+    controller.abort();
+    await sending.rejects.toMatchObject({ code: 'INTERRUPTED' });
   });
 
   test('ends a request whose connection does not come about', async () => {

@@ -219,11 +219,14 @@ describe('failures are classes', () => {
       { expect: { path: '/bad' }, reply },
       { expect: { path: '/good' }, reply: { body: 'fine' } },
     ]);
-    const lane = await laneTo(server.origin, { connections: 1, timeoutMs: 200 });
+    const timeoutMs = 'error' in expected && expected.error === 'timeout' ? 200 : 10_000;
+    const lane = await laneTo(server.origin, { connections: 1, timeoutMs });
     const result = await ask(lane, { path: '/bad', hash: 'sha256', keep: true, maxBytes: 100 });
     expect(result).toMatchObject({ ...expected, digest: undefined, body: undefined });
     // The lane goes on.
-    expect(await ask(lane, { path: '/good' })).toMatchObject({ status: 200, bytes: 4, error: undefined });
+    expect(await ask(lane, { path: '/good', timeoutMs: 10_000 })).toMatchObject({
+      ...{ status: 200, bytes: 4, error: undefined },
+    });
     expect(lane.active).toBe(0);
   });
 
@@ -300,7 +303,7 @@ describe('failures are classes', () => {
       { expect: { path: '/after' }, reply: { body: 'ok' } },
     ]);
     const lane = await laneTo(server.origin, { connections: 1, timeoutMs: 150 });
-    const slow = ask(lane, { path: '/slow', timeoutMs: 600 });
+    const slow = ask(lane, { path: '/slow', timeoutMs: 3000 });
     const waiting = await ask(lane, { path: '/never' });
     expect(waiting).toMatchObject({ status: 0, error: 'timeout' });
     expect(lane.active).toBe(1);
@@ -316,7 +319,7 @@ describe('failures are classes', () => {
       const drip = setInterval(() => {
         response.write('x');
         if (--left === 0) clearInterval(drip);
-      }, 60);
+      }, 300);
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => {
@@ -324,7 +327,7 @@ describe('failures are classes', () => {
       server.close();
     });
     const lane = await laneTo(new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`), {
-      timeoutMs: 300,
+      timeoutMs: 2500,
     });
     expect(await ask(lane)).toMatchObject({ status: 200, bytes: 10, error: undefined });
   });

@@ -155,7 +155,7 @@ describe('a run over threads', () => {
     const { plan: load, counts } = plan(pool(2), { thresholds, abortOnFail: { afterMs: 100 } });
     const summary = await runLoad(load, { ...calm(), sampleMs: 20 });
     expect(summary).toMatchObject({ abortedBy: 'rate>1000000/s', interrupted: false });
-    expect(summary.series.length).toBeGreaterThanOrEqual(5);
+    expect(summary.durationMs).toBeGreaterThanOrEqual(100);
     expect(counts[CLOSED]).toBe(2);
   });
 });

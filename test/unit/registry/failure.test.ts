@@ -104,9 +104,10 @@ describe('a status is never hidden', () => {
     ]);
     const client = await clientOf(server.origin.href, { retries: 0 });
     const abort = new AbortController();
-    const work = getManifest(client, 'team/app', '1.0', abort.signal);
+    const work = errorOf(getManifest(client, 'team/app', '1.0', abort.signal));
+    await expect.poll(() => server.requests.length).toBe(1);
     setTimeout(() => abort.abort(), 100);
-    expect(await errorOf(work)).toMatchObject({ code: 'INTERRUPTED' });
+    expect(await work).toMatchObject({ code: 'INTERRUPTED' });
   });
 
   test('a body beyond all measure is not read', async () => {

@@ -22,7 +22,7 @@ async function pulled(url: string, reference: string, query?: string) {
   const client = await connectRegistry({
     target: parseTarget(url),
     credentials: async () => undefined,
-    timeoutMs: 2000,
+    timeoutMs: 60_000,
     retries: 0,
     userAgent: 'regops-test',
     log: silentLog,

@@ -33,7 +33,7 @@ export async function clientOf(url: string, options: ClientOptions = {}): Promis
   const client = await connectRegistry({
     target: parseTarget(url),
     credentials: async () => credential,
-    timeoutMs: 5000,
+    timeoutMs: 60_000,
     retries: 2,
     userAgent: 'regops/test',
     log: silentLog,

@@ -209,11 +209,12 @@ test('an abort cancels the session', async () => {
     cancel(),
   ]);
   const abort = new AbortController();
-  const work = uploadBlob(await clientOf(server.origin.href), 'team/app', blobOf(10), {
-    signal: abort.signal,
-  });
-  setTimeout(() => abort.abort(), 100);
-  expect(await errorOf(work)).toMatchObject({ code: 'INTERRUPTED' });
+  const work = errorOf(
+    uploadBlob(await clientOf(server.origin.href), 'team/app', blobOf(10), { signal: abort.signal }),
+  );
+  await expect.poll(() => server.requests.at(-1)?.method).toBe('PUT');
+  abort.abort();
+  expect(await work).toMatchObject({ code: 'INTERRUPTED' });
   expect(server.requests.at(-1)?.method).toBe('DELETE');
 });
 

@@ -44,7 +44,7 @@ async function reached(testbed: Testbed, id: string, state: string) {
     const answer = await stateOf(testbed, id);
     expect(answer.state).toBe(state);
     return answer;
-  });
+  }, 60_000);
 }
 
 function sign(header: object, claims: object, secret = SECRET, hash = 'sha256'): string {
@@ -62,7 +62,7 @@ test('is no scheduler unless it is asked to be', async () => {
 });
 
 test('queues a test and answers for it: PENDING, STARTED, SUCCESS with its stages', async () => {
-  const testbed = await open({ alts: { taskMs: 100, workers: 1 } });
+  const testbed = await open({ alts: { taskMs: 2000, workers: 1 } });
   const first = await queued(testbed, {
     repositories: [{ baseurl: 'https://a.example/', url: 'x' }],
     more: 1,

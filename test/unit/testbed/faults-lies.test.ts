@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Testbed } from '../../../src/testbed/index.ts';
 import {
   call,
@@ -288,7 +288,7 @@ describe('faults that lie about writes and what came of them', () => {
     expect(await tagsOf(testbed, 'app')).toEqual(['other']);
     await putManifest(testbed, 'app', 'v2', other.text);
     for (const wake of wakes) wake();
-    await vi.waitFor(async () => expect(await tagsOf(testbed, 'app')).toEqual(['other', 'v1', 'v2']));
+    await expect.poll(() => tagsOf(testbed, 'app')).toEqual(['other', 'v1', 'v2']);
     expect(await digestAt(testbed, 'v1')).toBe(image.digest);
     expect(await digestAt(testbed, 'v2')).toBe(other.digest);
   });

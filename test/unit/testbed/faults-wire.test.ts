@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Fault, RequestLine, Testbed } from '../../../src/testbed/index.ts';
 import { rawCall } from '../../support/raw-client.ts';
 import {
@@ -93,7 +93,7 @@ describe('faults on the wire', () => {
     expect(await rawCall(testbed, 'DELETE', path)).toMatchObject({ head: '', ended: 'ECONNRESET' });
     testbed.faults.clear();
     expect((await call(testbed, 'HEAD', path)).status).toBe(200);
-    await vi.waitFor(() => expect(lines).toHaveLength(2));
+    await expect.poll(() => lines).toHaveLength(2);
     expect(lines[0]).toMatchObject({ method: 'DELETE', status: 0, bytesOut: 0, faults: ['fault-1'] });
   });
 
@@ -115,7 +115,7 @@ describe('faults on the wire', () => {
     const { testbed, path, lines } = await withBlob('reset=mid');
     const answer = await rawCall(testbed, 'GET', path);
     expect(answer).toMatchObject({ body: BYTES.subarray(0, 500), ended: 'ECONNRESET' });
-    await vi.waitFor(() => expect(lines).toMatchObject([{ status: 200, bytesOut: 500 }]));
+    await expect.poll(() => lines).toMatchObject([{ status: 200, bytesOut: 500 }]);
   });
 
   it('reset in the middle of what a client sends: what came stays', async () => {
@@ -251,7 +251,7 @@ describe('faults on the wire', () => {
   it('closes at once while somebody waits for a fault', async () => {
     const { testbed } = await withBlob('delay=1h');
     const waiting = rawCall(testbed, 'GET', '/v2/');
-    await vi.waitFor(() => expect(testbed.faults.counts()[0]?.matched).toBe(1));
+    await expect.poll(() => testbed.faults.counts()[0]?.matched).toBe(1);
     await testbed.close();
     expect((await waiting).head).toBe('');
   });
@@ -295,7 +295,7 @@ async function silentCall(testbed: Testbed, method: string, path: string, body: 
   socket.write(body);
   const fired = (): number => testbed.faults.counts().reduce((sum, count) => sum + count.fired, 0);
   const before = fired();
-  await vi.waitFor(() => expect(fired()).toBe(before + 1));
+  await expect.poll(() => fired()).toBe(before + 1);
   // What was to be said goes out before a request that comes later is answered.
   await call(testbed, 'GET', '/v2/');
   socket.destroy();
@@ -337,7 +337,7 @@ describe('faults that hang', () => {
   it('nobody keeps a testbed from closing', async () => {
     const testbed = await openTestbed({ faults: [{ effect: { hang: 'before' } }] });
     const hanging = rawCall(testbed, 'GET', '/v2/');
-    await vi.waitFor(() => expect(testbed.faults.counts()).toMatchObject([{ matched: 1 }]));
+    await expect.poll(() => testbed.faults.counts()).toMatchObject([{ matched: 1 }]);
     await testbed.close();
     expect((await hanging).head).toBe('');
   });

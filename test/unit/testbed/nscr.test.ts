@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { RequestLine } from '../../../src/testbed/index.ts';
 import {
   beginUpload,
@@ -182,7 +182,7 @@ describe('NSCR administration', () => {
     expect(summary).toMatchObject({ totalRepositories: 3, totalManifests: 8, totalBlobs: 18 });
     expect(summary.unreferencedBlobs).toBe(2);
     expect(image.digest).toMatch(/^sha256:/);
-    await vi.waitFor(() => expect(lines).toHaveLength(8 * 5 + 8 + 4 + 1));
+    await expect.poll(() => lines).toHaveLength(8 * 5 + 8 + 4 + 1);
     expect(lines.filter(({ path }) => path === '/api/registry/state')).toHaveLength(9);
   });
 });

@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type RequestLine, startTestbed } from '../../../src/testbed/index.ts';
 import { call, openTestbed, pushBlob, pushImage, unknownDigest } from '../../support/testbed-client.ts';
 
@@ -50,7 +50,7 @@ describe('server', () => {
     await call(testbed, 'POST', path);
     await testbed.close();
     expect(await ended).toMatchObject({ code: 'ECONNRESET' });
-    await vi.waitFor(() => expect(lines).toHaveLength(2));
+    await expect.poll(() => lines).toHaveLength(2);
     expect(lines).toMatchObject([
       { method: 'POST', status: 202 },
       { method: 'POST', path, status: 0, bytesIn: 1, bytesOut: 0 },
@@ -65,7 +65,7 @@ describe('server', () => {
     await call(testbed, 'HEAD', `/v2/app/blobs/${digest}?ns=example.com`);
     await call(testbed, 'GET', `/v2/app/blobs/${digest}`, { headers: { range: 'bytes=0-3' } });
     await call(testbed, 'GET', '/nowhere');
-    await vi.waitFor(() => expect(lines).toHaveLength(6));
+    await expect.poll(() => lines).toHaveLength(6);
     expect(
       lines.map(({ method, status, bytesIn, bytesOut }) => [method, status, bytesIn, bytesOut]).slice(0, 5),
     ).toEqual([

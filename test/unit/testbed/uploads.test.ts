@@ -34,7 +34,7 @@ async function sendHalf(testbed: Testbed, location: string, part: string, announ
   half.write(part);
   await vi.waitFor(async () => {
     expect((await call(testbed, 'GET', location)).headers.range).toBe(`0-${part.length - 1}`);
-  });
+  }, 60_000);
   return half;
 }
 
@@ -99,7 +99,7 @@ describe.each(STORAGE_KINDS)('uploads (%s)', (kind) => {
         body: 'def',
       });
       expect(rest.status).toBe(202);
-    });
+    }, 60_000);
     expect((await call(testbed, 'PUT', withDigest(location, digestOf('abcdef')))).status).toBe(201);
   });
 

@@ -10,7 +10,7 @@ describe('what is pulled', () => {
     const rig = await openRig(namesFor(['0001', '0002'], 3));
     const { result, tallies } = await bench(
       rig,
-      { threads, maxPulls: 40, iterationMs: 500 },
+      { threads, maxPulls: 40 },
       {
         watchUpstream: () => rig.upstream.watchTraffic(),
       },
@@ -232,7 +232,7 @@ describe('cold passes', () => {
     const asked: string[] = [];
     const { result, warnings } = await bench(
       rig,
-      { cold: 'hook', threads, iterationMs: 600, onError: 'continue' },
+      { cold: 'hook', threads, iterationMs: 1000, onError: 'continue' },
       {
         runColdHook: async (pattern) => {
           asked.push(pattern);

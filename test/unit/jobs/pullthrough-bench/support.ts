@@ -64,7 +64,7 @@ export async function clientOf(url: string, credential?: Credential): Promise<Re
   const client = await connectRegistry({
     target: parseTarget(url),
     credentials: async () => credential,
-    timeoutMs: 2000,
+    timeoutMs: 60_000,
     retries: 0,
     userAgent: 'regops-test',
     log: recordingLog(),

@@ -583,7 +583,12 @@ describe('the end', () => {
 
 describe('pushes and deletes under way', () => {
   /** Pushes, moves and deletes tags as fast as it can until told to stop. */
-  async function churn(client: RegistryClient, repository: string, stop: AbortSignal): Promise<number> {
+  async function churn(
+    client: RegistryClient,
+    repository: string,
+    stop: AbortSignal,
+    tell: (pushed: number) => void,
+  ): Promise<void> {
     let pushed = 0;
     const push = async (bytes: Buffer) => {
       const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest;
@@ -604,30 +609,32 @@ describe('pushes and deletes under way', () => {
       await putThrough(client, repository, `t${pushed % 7}`, manifest);
       if (pushed % 3 === 2) await deleteManifest(client, repository, `t${(pushed - 1) % 7}`).catch(() => {});
       if (pushed % 20 === 19) await deleteManifest(client, repository, manifest.digest).catch(() => {});
-      pushed++;
+      tell(++pushed);
     }
-    return pushed;
   }
 
   test.each(['nscr', 'oci'] as const)('raise no false finding (%s)', async (api) => {
     const { testbed } = await sample();
     const stop = new AbortController();
-    const pushing = ['team/app', 'busy/new'].map(async (repository) =>
-      churn(await connect(testbed.url), repository, stop.signal),
+    const pushed = [0, 0];
+    const pushing = ['team/app', 'busy/new'].map(async (repository, at) =>
+      churn(await connect(testbed.url), repository, stop.signal, (count) => {
+        pushed[at] = count;
+      }),
     );
-    const result = await check(testbed, {
-      api,
-      deep: true,
-      once: false,
-      durationMs: 3_000,
-      intervalMs: 1,
-      confirmMs: 20,
-    });
-    stop.abort();
-    const pushed = await Promise.all(pushing);
-    expect(Math.min(...pushed)).toBeGreaterThan(10);
-    expect(result.findings).toEqual([]);
-    expect(result.checked.tags).toBeGreaterThan(5);
+    const options = { api, deep: true, once: false, durationMs: 3000, intervalMs: 1, confirmMs: 20 };
+    let tags = 0;
+    // That nothing is found says something only when much was pushed, and looked at.
+    try {
+      while (tags <= 5 || Math.min(...pushed) <= 10) {
+        const result = await check(testbed, options);
+        expect(result.findings).toEqual([]);
+        tags += result.checked.tags;
+      }
+    } finally {
+      stop.abort();
+      await Promise.all(pushing);
+    }
   });
 });
 

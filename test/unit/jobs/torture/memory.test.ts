@@ -23,9 +23,7 @@ async function inUse(): Promise<number> {
 
 const openSynthetic = (spec: string) => openTestbed({ synthetic: parseSynthetic(spec) });
 
-test('what a view of /v2/ keeps of an image are its fingerprints, not its manifest', {
-  timeout: 60_000,
-}, async () => {
+test('what a view of /v2/ keeps of an image are its fingerprints, not its manifest', async () => {
   const tags = 2000;
   const testbed = await openSynthetic(`images=${tags},repositories=1000,layers=2,sizes=2KiB`);
   const client = await connect(testbed.url);
@@ -41,9 +39,7 @@ test('what a view of /v2/ keeps of an image are its fingerprints, not its manife
   expect(kept / tags).toBeLessThan(1000);
 });
 
-test('consistency keeps nothing of a pass that found nothing but where tags lead', {
-  timeout: 60_000,
-}, async () => {
+test('consistency keeps nothing of a pass that found nothing but where tags lead', async () => {
   const tags = 500;
   const testbed = await openSynthetic(`images=${tags},repositories=250,layers=2,sizes=2KiB`);
   const client = await connect(testbed.url);

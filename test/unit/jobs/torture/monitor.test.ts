@@ -120,9 +120,9 @@ describe('each fault raises its alert, and nothing else', () => {
     ],
     [
       'a slow reply',
-      '/api/registry/sessions delay=300ms',
-      ['WARNING Slow reply to active sessions: 0.3'],
-      { slowMs: 250 },
+      '/api/registry/sessions delay=3s',
+      ['WARNING Slow reply to active sessions: 3.'],
+      { slowMs: 2900 },
     ],
   ])('%s', async (_, fault, expected, options) => {
     const testbed = await openTestbed();
@@ -138,13 +138,18 @@ describe('each fault raises its alert, and nothing else', () => {
   test('what lasts is told once, what comes back is told too', async () => {
     const testbed = await openTestbed();
     testbed.faults.add({ name: 'ill', effect: { health: 'degraded' } });
+    const stop = new AbortController();
     let seen = 0;
     const { alerts, result } = await watch(
       testbed,
-      { once: false, durationMs: 400 },
+      { once: false, durationMs: 60_000 },
       {
-        onSample(sample) {
-          if (sample.type === 'health' && ++seen === 3) testbed.faults.remove('ill');
+        signal: stop.signal,
+        onSample({ type }) {
+          if (type !== 'health') return;
+          seen++;
+          if (seen === 3) testbed.faults.remove('ill');
+          if (seen === 15) stop.abort();
         },
       },
     );
@@ -161,16 +166,24 @@ describe('over time', () => {
     const testbed = await openTestbed();
     const { digest } = await pushImage(testbed, 'team/app', 'v1');
     await pushImage(testbed, 'team/app', 'v2');
+    const stop = new AbortController();
     let states = 0;
+    let isDeleted = false;
     const { result, alerts } = await watch(
       testbed,
-      { once: false, durationMs: 400 },
+      { once: false, durationMs: 60_000 },
       {
+        signal: stop.signal,
         onSample(sample) {
           if (sample.type !== 'state') return;
           states++;
+          const { repositories, manifests } = sample.state;
           if (states === 2) void pushImage(testbed, 'team/new', 'v1');
-          if (states === 6) void call(testbed, 'DELETE', `/v2/team/app/manifests/${digest}`);
+          if (repositories === 2 && manifests === 3 && !isDeleted) {
+            isDeleted = true;
+            void call(testbed, 'DELETE', `/v2/team/app/manifests/${digest}`);
+          }
+          if (isDeleted && manifests === 2) stop.abort();
         },
       },
     );
@@ -190,7 +203,7 @@ describe('over time', () => {
 
   test('one state is taken at the very end', async () => {
     const testbed = await openTestbed();
-    const { result } = await watch(testbed, { once: false, stateMs: 60_000, durationMs: 60 });
+    const { result } = await watch(testbed, { once: false, stateMs: 60_000, durationMs: 500 });
     expect(result.snapshots).toBe(2);
     expect(result.probes.health.count).toBeGreaterThan(1);
   });

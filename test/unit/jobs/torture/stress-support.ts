@@ -65,7 +65,7 @@ export async function clientOf(
       ...(ca ? { ca: [ca] } : {}),
       ...(cert ? { clientCertificate: { cert, key: await read(testbed.clientKeyFile) } } : {}),
     },
-    timeoutMs: 5000,
+    timeoutMs: 60_000,
     retries: 0,
     userAgent: 'regops-test',
     log: recordingLog(),

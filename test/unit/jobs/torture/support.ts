@@ -9,7 +9,7 @@ export async function connect(url: string): Promise<RegistryClient> {
   const client = await connectRegistry({
     target: parseTarget(url),
     credentials: async () => undefined,
-    timeoutMs: 5000,
+    timeoutMs: 60_000,
     retries: 0,
     userAgent: 'regops-test',
     log: silentLog,
