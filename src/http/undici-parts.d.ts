@@ -1,6 +1,7 @@
 /** undici has types for its index only. */
 declare module 'undici/lib/api/api-request.js' {
   import type { Dispatcher } from 'undici';
+
   const request: Dispatcher['request'];
   export default request;
 }
