@@ -96,3 +96,12 @@ describe('what is loaded before a command can begin', () => {
     expect((await loadedBy(...alts)).packages).toContain('zod, the whole of it');
   });
 });
+
+test('the licences of what the build takes in go along', async () => {
+  const text = await readFile(new URL('../../dist/LICENSES.txt', import.meta.url), 'utf8');
+  const titles = [...text.matchAll(/^(\S+) \d+\.\d+\.\d+\S* \(\S+\)$/gm)].map(([, name]) => name);
+  expect(titles).toEqual(
+    expect.arrayContaining(['@oclif/core', 'chalk', 'debug', 'p-limit', 'undici', 'zod']),
+  );
+  for (const part of text.split(/^-{78}$/m).slice(1)) expect(part, part.slice(0, 60)).toMatch(/copyright/i);
+});
