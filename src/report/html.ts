@@ -176,9 +176,7 @@ function tableOf(head: Markup, rows: readonly Markup[]): Markup {
 }
 
 function moreRows(count: number): Markup | undefined {
-  return count > MAX_ROWS
-    ? markup`<p class="more">&hellip; and ${readable(count - MAX_ROWS)} more</p>`
-    : undefined;
+  return count > MAX_ROWS ? markup`<p class="more">… and ${readable(count - MAX_ROWS)} more</p>` : undefined;
 }
 
 function timeOf(at: number): string {
