@@ -1,5 +1,5 @@
-import { z } from 'zod';
 import { messageOf, throwIfAborted } from '../base/index.ts';
+import { z } from '../base/schema.ts';
 import {
   type Digest,
   describeIssue,
@@ -18,18 +18,21 @@ import { type ArchiveFiles, normaliseName, readWhole, type StoredFile } from './
 /** The member that makes a tar a docker-archive. */
 export const DOCKER_MANIFEST = 'manifest.json';
 
-const memberName = z.string().min(1).max(4096);
+/** Docker writes null for what is empty. */
+const listOf = <T extends z.core.$ZodType>(item: T) =>
+  z.nullish(z.array(item).check(z.maxLength(LIMITS.descriptors)));
+const memberName = z.string().check(z.minLength(1), z.maxLength(4096));
 
-/** `manifest.json` of docker save (moby: image/tarexport). Docker writes null for what is empty. */
+/** `manifest.json` of docker save (moby: image/tarexport). */
 const dockerManifestSchema = z
   .array(
     z.object({
       Config: memberName,
-      RepoTags: z.array(z.string().max(1024)).max(LIMITS.descriptors).nullish(),
-      Layers: z.array(memberName).max(LIMITS.descriptors).nullish(),
+      RepoTags: listOf(z.string().check(z.maxLength(1024))),
+      Layers: listOf(memberName),
     }),
   )
-  .max(LIMITS.descriptors);
+  .check(z.maxLength(LIMITS.descriptors));
 
 /** One image as manifest.json describes it. */
 export interface DockerEntry {

@@ -1,5 +1,5 @@
-import { z } from 'zod';
 import { type Log, messageOf, RegopsError } from '../base/index.ts';
+import { z } from '../base/schema.ts';
 import {
   type Descriptor,
   type Digest,
@@ -18,7 +18,7 @@ import { StoredNames } from './stored-names.ts';
 const LAYOUT_FILE = 'oci-layout';
 const INDEX_FILE = 'index.json';
 
-const layoutSchema = z.object({ imageLayoutVersion: z.string().max(64) });
+const layoutSchema = z.object({ imageLayoutVersion: z.string().check(z.maxLength(64)) });
 
 /**
  * The index.json of a layout; undefined when the files are no OCI layout at all.

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
-import { z } from 'zod';
 import { escapeText, messageOf, RegopsError, redactText, systemCode } from '../base/index.ts';
+import { z } from '../base/schema.ts';
 import { type Credential, credentialFromPair } from './credential.ts';
 
 const OUTPUT_BYTES = 1024 * 1024;

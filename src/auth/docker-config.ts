@@ -1,16 +1,16 @@
-import { z } from 'zod';
 import { messageOf, RegopsError } from '../base/index.ts';
+import { z } from '../base/schema.ts';
 import { type Credential, credentialFromPair } from './credential.ts';
 import { bestKey } from './registry-host.ts';
 
 /** Docker's config.json and podman's auth.json, as far as credentials go; entries are only checked when used. */
 const configSchema = z.object({
-  auths: z.record(z.string(), z.unknown()).nullish(),
-  credHelpers: z.record(z.string(), z.unknown()).nullish(),
-  credsStore: z.string().nullish(),
+  auths: z.nullish(z.record(z.string(), z.unknown())),
+  credHelpers: z.nullish(z.record(z.string(), z.unknown())),
+  credsStore: z.nullish(z.string()),
 });
 
-const text = z.string().nullish();
+const text = z.nullish(z.string());
 const entrySchema = z.object({
   auth: text,
   username: text,
@@ -93,7 +93,7 @@ function decodePair(auth: string, where: string): { username: string; password: 
   return { username: decoded.slice(0, colon), password: decoded.slice(colon + 1).replace(/\0+$/, '') };
 }
 
-function describe(error: z.ZodError): string {
+function describe(error: z.core.$ZodError): string {
   const issue = error.issues[0];
   return `${issue?.path.join('.').slice(0, 100) ?? ''} ${messageOf(issue?.message)}`.trim();
 }

@@ -1,5 +1,5 @@
-import { z } from 'zod';
 import { type Clock, isRegopsError, RegopsError, redactUrl } from '../base/index.ts';
+import { z } from '../base/schema.ts';
 import {
   discardBody,
   excerptOf,
@@ -43,11 +43,11 @@ export interface TokenQuestion extends TokenService {
   readonly signal?: AbortSignal;
 }
 
-const optionalText = z.string().nullish();
+const optionalText = z.nullish(z.string());
 const answerSchema = z.object({
   token: optionalText,
   access_token: optionalText,
-  expires_in: z.coerce.number().nullish().catch(undefined),
+  expires_in: z.catch(z.nullish(z.coerce.number()), undefined),
   refresh_token: optionalText,
 });
 

@@ -60,11 +60,11 @@ export function createAgent(options: AgentOptions): Agent {
   const trust = new TrustStore(tls?.ca ?? []);
   const dialing = new Set<Socket | ClientRequest>();
   const routes = new Map<string, Route>();
-  let loading: Promise<typeof import('undici')> | undefined;
+  let loading: Promise<typeof import('./undici.ts')> | undefined;
   let closed = false;
 
   async function routeFor({ url, foreign }: HttpRequest): Promise<Route> {
-    loading ??= import('undici');
+    loading ??= import('./undici.ts');
     const { buildConnector, Pool } = await loading;
     const bound = url.origin === boundOrigin;
     // A path that has left the registry does not get its certificate back by returning.

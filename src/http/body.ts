@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import type { z } from 'zod';
 import { escapeText, messageOf, RegopsError, redactText } from '../base/index.ts';
+import { z } from '../base/schema.ts';
 import { type HttpResponse, headerOf } from './message.ts';
 
 /** Up to here it is cheaper to read a body that nobody wants than to lose its connection. */
@@ -64,7 +64,7 @@ export async function detachBody(response: HttpResponse): Promise<HttpResponse> 
  */
 export async function readJson<T>(
   response: HttpResponse,
-  schema: z.ZodType<T>,
+  schema: z.core.$ZodType<T>,
   maxBytes: number,
   what: string,
 ): Promise<T> {
@@ -75,7 +75,7 @@ export async function readJson<T>(
   } catch {
     throw new RegopsError('PROTOCOL_VIOLATION', `${what}: ${response.url.host} sent no JSON`);
   }
-  const parsed = schema.safeParse(document);
+  const parsed = z.safeParse(schema, document);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     const place = issue?.path.length ? `${issue.path.join('.')}: ` : '';

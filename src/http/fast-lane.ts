@@ -103,7 +103,7 @@ const SENDABLE_PATH = /^\/[\x21-\x7e]*$/;
 /** Opens a fast lane: HTTP/1.1, with the certificates, trust and proxies of `createAgent`. No connection is made yet. */
 export async function openFastLane(options: FastLaneOptions): Promise<FastLane> {
   const { origin, connections, timeoutMs, tls } = options;
-  const { buildConnector, Client } = await import('undici');
+  const { buildConnector, Client } = await import('./undici.ts');
   const dialing = new Set<Socket | ClientRequest>();
   const through = chooseProxy(origin, options.proxy ?? {});
   const forward = origin.protocol === 'http:' ? through : undefined;

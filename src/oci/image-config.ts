@@ -1,44 +1,53 @@
-import { z } from 'zod';
 import { messageOf, RegopsError } from '../base/index.ts';
+import { z } from '../base/schema.ts';
 import { digestSchema } from './descriptor.ts';
 import { LIMITS } from './limits.ts';
 import { describeIssue } from './manifest.ts';
 import type { Platform } from './platform.ts';
 
+const text = z.nullish(z.string());
+const texts = z.nullish(z.array(z.string()));
+/** Go's maps to nothing: their keys are what counts. */
+const keys = z.nullish(z.record(z.string(), z.unknown()));
+
 /** The parts of an image configuration (OCI image spec, config.md) that regops reads; the rest passes by. */
 const imageConfigSchema = z.object({
-  architecture: z.string().optional(),
-  os: z.string().optional(),
-  variant: z.string().optional(),
-  'os.version': z.string().optional(),
-  created: z.string().nullish(),
-  author: z.string().nullish(),
-  config: z
-    .object({
-      User: z.string().nullish(),
-      Env: z.array(z.string()).nullish(),
-      Entrypoint: z.array(z.string()).nullish(),
-      Cmd: z.array(z.string()).nullish(),
-      WorkingDir: z.string().nullish(),
-      ExposedPorts: z.record(z.string(), z.unknown()).nullish(),
-      Volumes: z.record(z.string(), z.unknown()).nullish(),
-      Labels: z.record(z.string(), z.string()).nullish(),
-      StopSignal: z.string().nullish(),
-    })
-    .nullish(),
-  rootfs: z.object({ type: z.string(), diff_ids: z.array(digestSchema).max(LIMITS.descriptors).nullish() }),
-  history: z
-    .array(
-      z.object({
-        created: z.string().nullish(),
-        created_by: z.string().nullish(),
-        comment: z.string().nullish(),
-        author: z.string().nullish(),
-        empty_layer: z.boolean().nullish(),
-      }),
-    )
-    .max(LIMITS.descriptors)
-    .nullish(),
+  architecture: z.optional(z.string()),
+  os: z.optional(z.string()),
+  variant: z.optional(z.string()),
+  'os.version': z.optional(z.string()),
+  created: text,
+  author: text,
+  config: z.nullish(
+    z.object({
+      User: text,
+      Env: texts,
+      Entrypoint: texts,
+      Cmd: texts,
+      WorkingDir: text,
+      ExposedPorts: keys,
+      Volumes: keys,
+      Labels: z.nullish(z.record(z.string(), z.string())),
+      StopSignal: text,
+    }),
+  ),
+  rootfs: z.object({
+    type: z.string(),
+    diff_ids: z.nullish(z.array(digestSchema).check(z.maxLength(LIMITS.descriptors))),
+  }),
+  history: z.nullish(
+    z
+      .array(
+        z.object({
+          created: text,
+          created_by: text,
+          comment: text,
+          author: text,
+          empty_layer: z.nullish(z.boolean()),
+        }),
+      )
+      .check(z.maxLength(LIMITS.descriptors)),
+  ),
 });
 
 export type ImageConfig = Readonly<z.infer<typeof imageConfigSchema>>;

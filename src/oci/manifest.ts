@@ -1,5 +1,5 @@
-import { z } from 'zod';
 import { messageOf, RegopsError } from '../base/index.ts';
+import { z } from '../base/schema.ts';
 import { annotationsSchema, type Descriptor, descriptorSchema } from './descriptor.ts';
 import { type Digest, digestMismatch, digestOf, digestParts } from './digest.ts';
 import { LIMITS } from './limits.ts';
@@ -13,23 +13,25 @@ import {
   SCHEMA1_MEDIA_TYPES,
 } from './media-types.ts';
 
+const type = z.optional(z.string().check(z.maxLength(255)));
+
 const imageSchema = z.object({
   schemaVersion: z.literal(2),
-  mediaType: z.string().max(255).optional(),
-  artifactType: z.string().max(255).optional(),
+  mediaType: type,
+  artifactType: type,
   config: descriptorSchema,
-  layers: z.array(descriptorSchema).max(LIMITS.descriptors),
-  subject: descriptorSchema.optional(),
-  annotations: annotationsSchema.optional(),
+  layers: z.array(descriptorSchema).check(z.maxLength(LIMITS.descriptors)),
+  subject: z.optional(descriptorSchema),
+  annotations: z.optional(annotationsSchema),
 });
 
 const indexSchema = z.object({
   schemaVersion: z.literal(2),
-  mediaType: z.string().max(255).optional(),
-  artifactType: z.string().max(255).optional(),
-  manifests: z.array(descriptorSchema).max(LIMITS.descriptors),
-  subject: descriptorSchema.optional(),
-  annotations: annotationsSchema.optional(),
+  mediaType: type,
+  artifactType: type,
+  manifests: z.array(descriptorSchema).check(z.maxLength(LIMITS.descriptors)),
+  subject: z.optional(descriptorSchema),
+  annotations: z.optional(annotationsSchema),
 });
 
 export type ImageDocument = Readonly<z.infer<typeof imageSchema>>;
@@ -169,7 +171,7 @@ function invalid(what: string, why: string, hints: readonly string[] = []): Rego
 }
 
 /** The first thing zod found wrong, with its place (cut: a place may be a key of any length). */
-export function describeIssue(error: z.ZodError): string {
+export function describeIssue(error: z.core.$ZodError): string {
   const issue = error.issues[0];
   if (!issue) return 'not what was expected';
   return issue.path.length > 0 ? `${issue.path.join('.').slice(0, 200)}: ${issue.message}` : issue.message;

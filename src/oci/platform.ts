@@ -1,14 +1,16 @@
 import { arch, endianness } from 'node:os';
-import { z } from 'zod';
 import { RegopsError } from '../base/index.ts';
+import { z } from '../base/schema.ts';
+
+const shortText = z.string().check(z.maxLength(128));
 
 /** A platform object (OCI image spec, image-index.md). Fields we do not use are kept out. */
 export const platformSchema = z.object({
-  os: z.string().max(128),
-  architecture: z.string().max(128),
-  variant: z.string().max(128).optional(),
-  'os.version': z.string().max(128).optional(),
-  'os.features': z.array(z.string()).optional(),
+  os: shortText,
+  architecture: shortText,
+  variant: z.optional(shortText),
+  'os.version': z.optional(shortText),
+  'os.features': z.optional(z.array(z.string())),
 });
 
 export type Platform = Readonly<z.infer<typeof platformSchema>>;

@@ -16,7 +16,7 @@ export const changeSchema = z.discriminatedUnion('op', [
     digest: digestSchema,
     size,
     mediaType: z.string(),
-    subject: digestSchema.optional(),
+    subject: z.optional(digestSchema),
   }),
   z.object({ op: z.literal('tag'), repository, tag, digest: digestSchema }),
   z.object({ op: z.literal('delete-blob'), repository, digest: digestSchema }),

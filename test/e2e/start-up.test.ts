@@ -23,47 +23,85 @@ registerHooks({
 process.on('exit', () => writeFileSync(process.env.LOADED, loaded.join('\\n')));
 `;
 
-/** The packages that a command line loads: names, and how many files of regops itself as `regops`. */
-async function loadedBy(...argv: readonly string[]): Promise<{ packages: Set<string>; own: number }> {
+/** Packages that the build takes into its own files, by words that are in no other file. */
+const BUNDLED: Readonly<Record<string, string>> = {
+  '@oclif/core': 'commandDiscoveryOpts',
+  undici: 'llhttp',
+  zod: '$constructor("ZodMiniObject"',
+  'zod, the whole of it': '$constructor("ZodObject"',
+};
+
+interface Loaded {
+  readonly packages: ReadonlySet<string>;
+  /** Files of any kind, and the characters they hold. */
+  readonly files: number;
+  readonly characters: number;
+}
+
+/** What a command line loads. */
+async function loadedBy(...argv: readonly string[]): Promise<Loaded> {
   await runCli(argv, { nodeArgs: ['--import', folder('watch.mjs')], env: { LOADED: folder('loaded') } });
   const urls = (await readFile(folder('loaded'), 'utf8')).split('\n');
-  const names = urls.map((url) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1]);
+  const texts = await Promise.all(urls.map((url) => readFile(new URL(url), 'utf8')));
+  const outside = urls.flatMap((url) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? []);
+  const inside = Object.keys(BUNDLED).filter((name) =>
+    texts.some((text) => text.includes(BUNDLED[name] as string)),
+  );
   return {
-    packages: new Set(names.filter((name) => name !== undefined)),
-    own: urls.filter((url) => url.includes('/dist/')).length,
+    packages: new Set([...outside, ...inside]),
+    files: urls.length,
+    characters: texts.reduce((total, text) => total + text.length, 0),
   };
 }
 
 /** What takes long to load, and is only for commands that use it. */
 const ENGINE = ['dockerode', 'docker-modem', 'ssh2'];
-const TESTBED = ['@peculiar/x509', 'reflect-metadata', 'jose'];
+const TESTBED = ['@peculiar/x509', 'reflect-metadata', 'jose', 'zod, the whole of it'];
 const REGISTRY = ['undici', 'zod'];
-const DOCUMENTS = ['yaml'];
+const DOCUMENTS = ['yaml', 'conf'];
+
+const AT_NOBODY = ['127.0.0.1:1/a/b:1', '--plain-http', '--retries', '0'];
 
 describe('what is loaded before a command can begin', () => {
   test.each(['--version', '-V', 'version'])('%s: nothing', async (flag) => {
-    const { packages, own } = await loadedBy(flag);
+    const { packages, files } = await loadedBy(flag);
     expect([...packages]).toEqual([]);
-    expect(own).toBe(0);
+    expect(files).toBe(1);
   });
 
+  const light = { foreign: [...ENGINE, ...TESTBED, ...REGISTRY, ...DOCUMENTS], files: 45, kilo: 900 };
+  const registry = { foreign: [...ENGINE, ...TESTBED, ...DOCUMENTS], files: 60, kilo: 2000 };
+
+  // A few files more than there are: the bounds are to be reached by a change that loads a package, not by a
+  // module more or less.
   test.each([
-    ['help', ['inspect', '--help'], [...ENGINE, ...TESTBED, ...REGISTRY, ...DOCUMENTS]],
-    ['settings', ['config', 'path'], [...ENGINE, ...TESTBED, ...REGISTRY, ...DOCUMENTS]],
-    [
-      'inspect',
-      ['inspect', '127.0.0.1:1/a/b:1', '--plain-http', '--retries', '0'],
-      [...ENGINE, ...TESTBED, ...DOCUMENTS],
-    ],
-    [
-      'push-tar',
-      ['push-tar', 'no.tar', '--to', '127.0.0.1:1/a/b:1', '--plain-http', '--retries', '0'],
-      [...ENGINE, ...TESTBED, ...DOCUMENTS],
-    ],
-  ])('%s: only what it uses', async (_, argv, foreign) => {
-    const { packages, own } = await loadedBy(...argv);
-    expect(own).toBeGreaterThan(0);
+    ['help', ['--help'], light],
+    ['help of a command', ['inspect', '--help'], light],
+    ['settings', ['config', 'path'], light],
+    ['login', ['login', '127.0.0.1:1', '--username', 'a', '--password', 'b', '--retries', '0'], registry],
+    ['inspect', ['inspect', ...AT_NOBODY], registry],
+    ['push-tar', ['push-tar', 'no.tar', '--to', ...AT_NOBODY], registry],
+  ])('%s: only what it uses, in few files', async (_, argv, bounds) => {
+    const { packages, files, characters } = await loadedBy(...argv);
     expect(packages).toContain('@oclif/core');
-    expect(foreign.filter((name) => packages.has(name))).toEqual([]);
+    expect(bounds.foreign.filter((name) => packages.has(name))).toEqual([]);
+    expect(files).toBeLessThanOrEqual(bounds.files);
+    expect(characters / 1000).toBeLessThanOrEqual(bounds.kilo);
   });
+
+  test('the words by which packages are known are in the files that hold them', async () => {
+    const { packages } = await loadedBy('inspect', ...AT_NOBODY);
+    expect([...packages]).toEqual(expect.arrayContaining(['@oclif/core', 'undici', 'zod']));
+    const alts = ['package-test', 'result', 'a-task', '--scheduler-url', 'http://127.0.0.1:1'];
+    expect((await loadedBy(...alts)).packages).toContain('zod, the whole of it');
+  });
+});
+
+test('the licences of what the build takes in go along', async () => {
+  const text = await readFile(new URL('../../dist/LICENSES.txt', import.meta.url), 'utf8');
+  const titles = [...text.matchAll(/^(\S+) \d+\.\d+\.\d+\S* \(\S+\)$/gm)].map(([, name]) => name);
+  expect(titles).toEqual(
+    expect.arrayContaining(['@oclif/core', 'chalk', 'debug', 'p-limit', 'undici', 'zod']),
+  );
+  for (const part of text.split(/^-{78}$/m).slice(1)) expect(part, part.slice(0, 60)).toMatch(/copyright/i);
 });
