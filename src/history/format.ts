@@ -12,8 +12,9 @@
  * ["r"]                                     text numbers start at 0 again
  * ```
  *
- * - The first line says what run it was. `seed`, `workload` and `skewUs` (by how much every operation of several
- *   machines was widened) may be there; fields a reader does not know are left alone.
+ * - The first line says what run it was. `seed`, `workload`, `skewUs` (by how much every operation of several machines
+ *   was widened) and `clients` (of the workload: those with a higher number looked at what was left) may be there;
+ *   fields a reader does not know are left alone.
  * - `["s",TEXT]` gives a text the next number. Names and digests are written once and then by number; `-1` is none.
  * - An operation is `[kind,client,process,call,duration,repository,reference,outcome,status,value,more?]`: `kind` and
  *   `outcome` are places in OPERATION_KINDS and OUTCOMES, times whole microseconds since the run began, `repository`,
@@ -51,6 +52,8 @@ export interface HistoryHeader {
   readonly seed?: number;
   /** By how much the clocks of the machines may differ; every operation is widened by it already. */
   readonly skewUs?: number;
+  /** How many clients the workload had: those with a higher number looked at what was left. */
+  readonly clients?: number;
 }
 
 /** What a line of a history says. */
@@ -179,7 +182,10 @@ export class HistoryDecoder {
     ) {
       throw this.#invalid('this is no history of regops');
     }
-    const { version, startedAt, registry, workload, seed, skewUs } = value as Record<string, unknown>;
+    const { version, startedAt, registry, workload, seed, skewUs, clients } = value as Record<
+      string,
+      unknown
+    >;
     if (version !== HISTORY_VERSION)
       throw this.#invalid(`version ${String(version).slice(0, 20)} is not known here`);
     return {
@@ -188,6 +194,7 @@ export class HistoryDecoder {
       ...(isText(workload) ? { workload } : {}),
       ...(Number.isSafeInteger(seed) ? { seed: seed as number } : {}),
       ...(Number.isSafeInteger(skewUs) ? { skewUs: skewUs as number } : {}),
+      ...(Number.isSafeInteger(clients) ? { clients: clients as number } : {}),
     };
   }
 

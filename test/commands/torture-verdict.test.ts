@@ -190,6 +190,13 @@ describe('the record', () => {
       startedAt,
     });
     expect(judged.tags.byLevel).toEqual(result.tags.byLevel);
+    expect(judged.kinds).toEqual(result.kinds);
+    expect(judged.kinds.map(({ kind }: { kind: string }) => kind)).toEqual(
+      expect.arrayContaining(['get-manifest', 'put-manifest']),
+    );
+    // What is looked at when all is quiet is judged, and no figure of the load's.
+    const counted = judged.kinds.reduce((sum: number, { count }: { count: number }) => sum + count, 0);
+    expect(counted).toBeLessThan(operations);
     // How often a tag is told as stale hangs on how often it was looked at.
     expect(violated(judged)).toEqual(violated(result));
   }, 30_000);

@@ -224,6 +224,7 @@ class Stage {
         seed,
         startedAt: null,
         durationMs: recorder.durationMs,
+        kinds: recorder.kinds(),
         skewMs: 0,
         settleMs,
         deleteGraceMs,

@@ -7,7 +7,7 @@ import {
   type Tier,
 } from '../../../history/index.ts';
 import type { Check, Metric, Report, Section, Timeline, TimelineBar } from '../../../report/model.ts';
-import { cleanupCheck, cleanupSection } from '../stress/report.ts';
+import { cleanupCheck, cleanupSection, figureMetrics, figureSections } from '../stress/report.ts';
 import {
   operationOf,
   type Verdict,
@@ -77,6 +77,7 @@ export function verdictSections(result: VerdictResult): Section[] {
     { title: 'Verdict', facts: facts(result) },
     { title: 'Invariants', table: invariantTable(result.invariants) },
     ...(visibility.length > 0 ? [{ title: 'Time to visible', table: visibilityTable(visibility) }] : []),
+    ...(result.kinds.length > 0 ? figureSections(result.kinds) : []),
     ...(tags.weaker.length > 0 ? [{ title: 'Tags below linearizable', table: tagTable(tags.weaker) }] : []),
     ...findings.map((finding, at) => findingSection(finding, `${at + 1}. `)),
     ...(findingsDropped > 0
@@ -124,7 +125,8 @@ function undecided({ verdict, tags, overlap }: VerdictResult): Check[] {
 /** Numbers by invariant, level and list. */
 export function verdictMetrics(result: VerdictResult): Metric[] {
   return [
-    count('torture_operations_total', 'Operations that were judged', result.operations),
+    count('torture_judged_operations_total', 'Operations that were judged', result.operations),
+    ...figureMetrics(result.kinds),
     ...LEVELS.map((level) => ({
       name: 'torture_tags',
       help: 'Tags by the strongest level they met',

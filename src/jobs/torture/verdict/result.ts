@@ -10,6 +10,7 @@ import {
   type Overlap,
   type Visibility,
 } from '../../../history/index.ts';
+import type { KindFigures } from '../../../load/index.ts';
 import type { Cleanup } from '../stress/result.ts';
 
 /** What a run can be asked to keep: every tag this level, or a stronger one. */
@@ -64,6 +65,8 @@ export interface VerdictRun {
   readonly startedAt: string | null;
   /** From the first call to the last return. */
   readonly durationMs: number;
+  /** How fast the workload's clients were served, over the time that they were at it. */
+  readonly kinds: readonly KindFigures[];
   /** By how much every operation was widened because clocks differ. */
   readonly skewMs: number;
   /** What the judgement allowed lists and replicas after the last change, and deletes after their answer. */
