@@ -42,7 +42,7 @@ export const replayFlags = {
       max: 100,
       default: 2,
       helpValue: 'N',
-      description: 'clients that push, pull and list beside the play',
+      description: 'clients that upload, push, pull and list beside the play',
     }),
     'write-prefix': stressFlags['write-prefix'],
   }),

@@ -23,7 +23,7 @@ export interface ReplayOptions {
   /** The repro file. */
   readonly file: string;
   readonly times: number;
-  /** Clients that push, pull and list beside the play, so that it is not alone. */
+  /** Clients that upload, push, pull and list beside the play, so that it is not alone. */
   readonly company: number;
   /** Everything is written below it; default `regops-torture/RUN`. */
   readonly writePrefix?: string | undefined;
@@ -347,8 +347,8 @@ class Cast {
   }
 
   /**
-   * Clients that push to tags of their own, and read and list, in the first repository: they are recorded and judged
-   * as well. Gives what ends that.
+   * Clients that upload, push to tags of their own, read and list in the first repository: they are recorded and
+   * judged as well. Gives what ends that.
    */
   invite(count: number): () => Promise<void> {
     const { signal } = this.#equipment;
@@ -358,6 +358,9 @@ class Cast {
       const client = this.#clientOf({ client: first + at, kind: 'list-tags' });
       for (let turn = 0; !over && !signal.aborted; turn++) {
         const tag = `company-${at}-${turn % COMPANY_TAGS}`;
+        const blob = client.freshBlob();
+        await client.putBlob(blob);
+        blob.release();
         await client.putManifest(tag, client.freshManifest());
         await client.getManifest(tag);
         await client.listTags();
