@@ -291,6 +291,7 @@ describe('flags that do not go together', () => {
     ['register', ['--yes-write', '--rate', '5/s'], '--rate'],
     ['register', ['--yes-write', '--threshold', 'p99<1s'], '--threshold'],
     ['register', ['--yes-write', '--gc-hook', 'true'], '--gc-hook'],
+    ['gc-race', ['--yes-write', '--gc-hook', 'true', '-c', '1'], '--concurrent-requests 2'],
     ['admin', ['--history', 'x'], '--history'],
   ])('%s %j', async (workload, argv, named) => {
     const registry = await openRegistry();

@@ -45,10 +45,19 @@ export function isVerdictWorkload(workload: string): workload is VerdictWorkload
   return (VERDICT_WORKLOADS as readonly string[]).includes(workload);
 }
 
-/** Everything that can be said against options before anybody is asked anything. Throws USAGE. */
-export function checkVerdict(options: VerdictOptions): void {
+/**
+ * Everything that can be said against options before anybody is asked anything.
+ * @param collects garbage is collected meanwhile, which is one client's work
+ * @throws USAGE
+ */
+export function checkVerdict(options: VerdictOptions, collects: boolean): void {
   checkWrites(options);
   if (options.clients > MAX_CLIENTS) {
     throw new RegopsError('USAGE', `the workload '${options.workload}' has at most ${MAX_CLIENTS} clients`);
+  }
+  if (collects && options.clients < 2) {
+    throw new RegopsError('USAGE', '--gc-hook needs --concurrent-requests 2 or more', {
+      hints: ['One of the clients has the garbage collected, the others push meanwhile.'],
+    });
   }
 }

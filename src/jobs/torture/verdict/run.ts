@@ -49,7 +49,7 @@ export async function stressJudged(
   options: VerdictOptions,
   context: VerdictContext,
 ): Promise<{ readonly result: VerdictResult; readonly error?: RegopsError }> {
-  checkVerdict(options);
+  checkVerdict(options, context.collectGarbage !== undefined);
   const { domain, workload, seed, settleMs, deleteGraceMs } = options;
   const { signal, clock, log, progress } = context;
   const runId = newRunId(clock);
