@@ -293,6 +293,8 @@ describe('flags that do not go together', () => {
     ['register', ['--yes-write', '--gc-hook', 'true'], '--gc-hook'],
     ['gc-race', ['--yes-write', '--gc-hook', 'true', '-c', '1'], '--concurrent-requests 2'],
     ['admin', ['--history', 'x'], '--history'],
+    ['admin', ['--allow', 'stale-read'], '--allow'],
+    ['register', ['--yes-write', '--allow', 'constructor'], "'constructor' is no finding"],
   ])('%s %j', async (workload, argv, named) => {
     const registry = await openRegistry();
     const run = ended(64, await stress(registry, workload, argv));

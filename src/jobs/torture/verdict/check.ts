@@ -12,7 +12,7 @@ import {
 import type { KindFigures } from '../../../load/index.ts';
 import type { Progress, ProgressTask } from '../../../progress/events.ts';
 import { RunFigures } from './figures.ts';
-import { type RequiredLevel, runOf, type VerdictResult, verdictResult } from './result.ts';
+import { type Requirement, runOf, type VerdictResult, verdictResult } from './result.ts';
 
 /** Operations that one mark may leave open; a history without marks is held whole. */
 const MAX_OPEN = 2_000_000;
@@ -20,7 +20,7 @@ const MAX_OPEN = 2_000_000;
 export interface CheckOptions {
   /** The history file; it may be a pipe. */
   readonly file: string;
-  readonly required: RequiredLevel;
+  readonly required: Requirement;
   /** How long lists and lagging replicas may take after the last change before that is a finding. */
   readonly settleMs: number;
   /** How long what was deleted may still be found. */

@@ -1,6 +1,6 @@
 import { RegopsError } from '../../../base/index.ts';
 import { checkWrites } from '../stress/plan.ts';
-import type { RequiredLevel } from './result.ts';
+import type { Requirement } from './result.ts';
 
 /** Workloads whose history is recorded and judged. */
 export const VERDICT_WORKLOADS = [
@@ -19,7 +19,7 @@ export interface VerdictOptions {
   /** The registry, by the domain of its references. */
   readonly domain: string;
   readonly workload: VerdictWorkload;
-  readonly required: RequiredLevel;
+  readonly required: Requirement;
   readonly durationMs: number;
   /** Clients that wait for their answers. */
   readonly clients: number;
@@ -36,7 +36,7 @@ export interface VerdictOptions {
 }
 
 /** What an option is unless somebody says otherwise. */
-export const VERDICT_DEFAULTS = { required: 'session', settleMs: 10_000 } as const;
+export const VERDICT_DEFAULTS = { level: 'session', settleMs: 10_000 } as const;
 
 const MAX_CLIENTS = 1000;
 

@@ -13,7 +13,7 @@ import { Client, type Equipment, type Player, type Upload } from './client.ts';
 import { type Manifest, manifestOf } from './manifest.ts';
 import { Recorder } from './record.ts';
 import { cameTrue, type Repro, type ReproAct, type ReproStep, readRepro } from './repro.ts';
-import { type VerdictFinding, type VerdictResult, verdictResult } from './result.ts';
+import { type Requirement, type VerdictFinding, type VerdictResult, verdictResult } from './result.ts';
 import type { VerdictContext } from './run.ts';
 import { catalogGrants, openSite, type Site, withLanes } from './site.ts';
 
@@ -59,6 +59,7 @@ export interface ReplayResult {
   readonly cleanup: Cleanup;
 }
 
+const REQUIRED: Requirement = { level: 'linearizable', allowed: [] };
 /** Findings to choose the one that is shown from. */
 const MAX_FOUND = 1000;
 /** A timer may be early; a pause must not be shorter than it was. */
@@ -218,7 +219,7 @@ class Stage {
         await leave();
       }
       const judgement = recorder.finish();
-      return verdictResult(judgement, 'linearizable', {
+      return verdictResult(judgement, REQUIRED, {
         registry,
         workload,
         seed,
