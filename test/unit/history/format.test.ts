@@ -24,10 +24,10 @@ async function read(
   const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, at) =>
     bytes.subarray(at * size, (at + 1) * size),
   );
-  for await (const entry of readHistory(chunks, decoder, () => {
+  for await (const some of readHistory(chunks, decoder, () => {
     torn = true;
   })) {
-    entries.push(entry);
+    entries.push(...some);
   }
   return { entries, torn, decoder };
 }

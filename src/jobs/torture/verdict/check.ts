@@ -53,10 +53,10 @@ export async function checkHistory(options: CheckOptions, context: CheckContext)
   const task = context.progress.task(basename(file), size);
   let torn = false;
   try {
-    for await (const entry of readHistory(chunksOf(file, task, context.signal), decoder, () => {
+    for await (const entries of readHistory(chunksOf(file, task, context.signal), decoder, () => {
       torn = true;
     })) {
-      feed.take(entry);
+      for (const entry of entries) feed.take(entry);
     }
   } catch (error) {
     task.end('failed');
@@ -164,7 +164,7 @@ class Feed {
 
 async function* chunksOf(file: string, task: ProgressTask, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   try {
-    for await (const chunk of createReadStream(file, { signal, highWaterMark: 256 * 1024 })) {
+    for await (const chunk of createReadStream(file, { signal, highWaterMark: 64 * 1024 })) {
       task.advance(chunk.length);
       yield chunk;
     }
