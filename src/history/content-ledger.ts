@@ -123,8 +123,9 @@ export class ContentLedger {
     this.#broken.add(value);
     const put = table.get(row);
     const suspects = this.#place.suspects(put.callUs, operation.returnUs);
+    const collections = suspects.filter(({ kind }) => kind === 'collect-garbage');
     const isReferred = referrer !== undefined;
-    const collected = !isReferred && suspects.some(({ kind }) => kind === 'collect-garbage');
+    const collected = !isReferred && collections.length > 0;
     this.#violated(collected ? this.#names.collected : this.#names.lost, operation, {
       sentence: `It had been pushed${isReferred ? ', a manifest refers to it,' : ''} and nobody deleted it, yet it was gone${collected ? ' after a garbage collection' : ''}.`,
       operations: [
@@ -132,7 +133,7 @@ export class ContentLedger {
         ...(isReferred ? [{ ...table.get(referrer.row), names: [operation.reference] }] : []),
         operation,
       ],
-      suspects,
+      suspects: collections.length > 0 ? collections : suspects,
     });
   }
 
