@@ -308,7 +308,7 @@ function isText(value: unknown): value is string {
   return typeof value === 'string' && value.length > 0 && value.length <= HISTORY_LIMITS.text;
 }
 
-/** The JSON of each line; undefined when that of some line is none. Parsed as one list: that is twice as fast. */
+/** The JSON of each line; undefined when that of some line is none. As one list, for a call per line costs more. */
 function valuesOf(lines: readonly string[]): readonly unknown[] | undefined {
   if (lines.some(({ length }) => length > HISTORY_LIMITS.line)) return undefined;
   try {
