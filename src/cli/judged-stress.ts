@@ -1,9 +1,5 @@
 import { RegopsError } from '../base/index.ts';
-import {
-  isVerdictWorkload,
-  type VerdictOptions,
-  type VerdictWorkload,
-} from '../jobs/torture/verdict/index.ts';
+import { isVerdictWorkload, type Requirement, type VerdictWorkload } from '../jobs/torture/verdict/index.ts';
 import type { CommandContext } from './context.ts';
 import type { TortureFlagValues } from './torture.ts';
 import { runUserCommand } from './user-command.ts';
@@ -13,7 +9,8 @@ const GC_TIMEOUT_MS = 600_000;
 
 /** Values of the flags that are for judged workloads alone. */
 export interface JudgedFlagValues {
-  readonly require?: VerdictOptions['required'];
+  readonly require?: Requirement['level'];
+  readonly allow?: readonly string[] | undefined;
   readonly settle?: number;
   readonly 'delete-grace'?: number;
   readonly strict?: boolean;
@@ -31,7 +28,7 @@ const FOREIGN = ['rate', 'stages', 'threshold', 'count', 'abort-on-fail'] as con
 export function judgedWorkload(flags: TortureFlagValues): VerdictWorkload | undefined {
   const { workload = 'admin' } = flags;
   if (!isVerdictWorkload(workload)) {
-    for (const name of ['history', 'repro', 'gc-hook'] as const) {
+    for (const name of ['history', 'repro', 'gc-hook', 'allow'] as const) {
       if (flags[name] !== undefined) throw mismatch(name, workload);
     }
     return undefined;

@@ -1,5 +1,6 @@
 import {
   checkHistory,
+  invariantsNamed,
   isAccepted,
   type RequiredLevel,
   reportVerdict,
@@ -10,6 +11,7 @@ import type { CommandContext, Outcome } from './context.ts';
 /** Values of the flags of `torture check`. */
 export interface CheckFlagValues {
   readonly require: RequiredLevel;
+  readonly allow?: readonly string[] | undefined;
   readonly settle: number;
   readonly 'delete-grace': number;
   readonly strict: boolean;
@@ -26,7 +28,7 @@ export async function tortureCheck(
   const judged = await checkHistory(
     {
       file,
-      required: flags.require,
+      required: { level: flags.require, allowed: invariantsNamed(flags.allow ?? []) },
       settleMs: flags.settle,
       deleteGraceMs: flags['delete-grace'],
     },

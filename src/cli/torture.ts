@@ -31,6 +31,7 @@ import {
   stress,
 } from '../jobs/torture/stress/index.ts';
 import {
+  invariantsNamed,
   isAccepted,
   isVerdictWorkload,
   reportVerdict,
@@ -239,7 +240,10 @@ function verdictOptions(
   return {
     domain: registry,
     workload,
-    required: flags.require ?? VERDICT_DEFAULTS.required,
+    required: {
+      level: flags.require ?? VERDICT_DEFAULTS.level,
+      allowed: invariantsNamed(flags.allow ?? []),
+    },
     durationMs: flags.duration,
     clients: flags['concurrent-requests'] ?? STRESS_DEFAULTS.concurrentRequests,
     seed: seedOf(flags),

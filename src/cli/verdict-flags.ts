@@ -20,6 +20,13 @@ export const verdictFlags = {
       description: 'how long what was deleted may still be found',
     }),
   }),
+  allow: Flags.string({
+    multiple: true,
+    multipleNonGreedy: true,
+    delimiter: ',',
+    helpValue: 'FINDING,…',
+    description: 'what the registry is known for: it is reported, and no reason to fail; again for more',
+  }),
   strict: Flags.boolean({ description: 'unknown and inconclusive are exit 1 as well' }),
   repro: Flags.string({
     helpValue: 'FILE',
@@ -42,7 +49,7 @@ export const replayFlags = {
       max: 100,
       default: 2,
       helpValue: 'N',
-      description: 'clients that push, pull and list beside the play',
+      description: 'clients that upload, push, pull and list beside the play',
     }),
     'write-prefix': stressFlags['write-prefix'],
   }),

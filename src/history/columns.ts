@@ -1,23 +1,23 @@
 /** Numbers by index that grow as they are set; what was never set reads as `initial`. */
 export class Column {
   readonly #initial: number;
-  readonly #make: (length: number) => Float64Array | Int32Array;
-  #values: Float64Array | Int32Array;
+  readonly #type: typeof Float64Array | typeof Int32Array;
+  #values: Float64Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
 
-  private constructor(make: (length: number) => Float64Array | Int32Array, initial: number) {
-    this.#make = make;
+  private constructor(type: typeof Float64Array | typeof Int32Array, initial: number) {
+    this.#type = type;
     this.#initial = initial;
-    this.#values = make(0);
+    this.#values = new type(0);
   }
 
   /** Times and sizes. */
   static ofFloats(initial: number): Column {
-    return new Column((length) => new Float64Array(length), initial);
+    return new Column(Float64Array, initial);
   }
 
   /** Row numbers and small counts. */
   static ofIntegers(initial: number): Column {
-    return new Column((length) => new Int32Array(length), initial);
+    return new Column(Int32Array, initial);
   }
 
   get(index: number): number {
@@ -30,10 +30,11 @@ export class Column {
   }
 
   #grow(length: number): void {
-    const old = this.#values;
-    this.#values = this.#make(Math.max(64, length, Math.ceil(old.length * 1.5)));
-    this.#values.fill(this.#initial, old.length);
-    this.#values.set(old);
+    const before = this.#values.length;
+    const longer = Math.max(64, length, Math.ceil(before * 1.5));
+    // The memory that it had is free at once, not when somebody collects it.
+    this.#values = new this.#type(this.#values.buffer.transfer(longer * this.#type.BYTES_PER_ELEMENT));
+    this.#values.fill(this.#initial, before);
   }
 }
 

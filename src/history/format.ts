@@ -12,8 +12,9 @@
  * ["r"]                                     text numbers start at 0 again
  * ```
  *
- * - The first line says what run it was. `seed`, `workload` and `skewUs` (by how much every operation of several
- *   machines was widened) may be there; fields a reader does not know are left alone.
+ * - The first line says what run it was. `seed`, `workload`, `skewUs` (by how much every operation of several machines
+ *   was widened) and `clients` (of the workload: those with a higher number looked at what was left) may be there;
+ *   fields a reader does not know are left alone.
  * - `["s",TEXT]` gives a text the next number. Names and digests are written once and then by number; `-1` is none.
  * - An operation is `[kind,client,process,call,duration,repository,reference,outcome,status,value,more?]`: `kind` and
  *   `outcome` are places in OPERATION_KINDS and OUTCOMES, times whole microseconds since the run began, `repository`,
@@ -23,12 +24,14 @@
  * - A last line without its newline that is no JSON is one that was being written: it is left out.
  */
 import { escapeText, messageOf, RegopsError } from '../base/index.ts';
-import { isRepository } from '../oci/index.ts';
+import { type Digest, isRepository } from '../oci/index.ts';
 import { checkOperation, OPERATION_KINDS, OPERATION_LIMITS, type Operation, OUTCOMES } from './operation.ts';
 
 export const HISTORY_VERSION = 1;
 const FORMAT = 'regops-history';
 const NONE = -1;
+
+type Writable<T> = { -readonly [Field in keyof T]: T[Field] };
 
 /** How much of a history file is believed. */
 export const HISTORY_LIMITS = {
@@ -51,6 +54,8 @@ export interface HistoryHeader {
   readonly seed?: number;
   /** By how much the clocks of the machines may differ; every operation is widened by it already. */
   readonly skewUs?: number;
+  /** How many clients the workload had: those with a higher number looked at what was left. */
+  readonly clients?: number;
 }
 
 /** What a line of a history says. */
@@ -152,6 +157,17 @@ export class HistoryDecoder {
     return this.#header;
   }
 
+  /** What whole lines say, but for what is only of use for later lines. */
+  lines(lines: readonly string[]): HistoryEntry[] {
+    const values = this.#header && valuesOf(lines);
+    const entries: HistoryEntry[] = [];
+    for (const [at, line] of lines.entries()) {
+      const entry = values ? this.#next(values[at]) : this.line(line);
+      if (entry) entries.push(entry);
+    }
+    return entries;
+  }
+
   /** What one line (without its newline) says; undefined when that is only of use for later lines. */
   line(text: string): HistoryEntry | undefined {
     this.#line++;
@@ -167,6 +183,15 @@ export class HistoryDecoder {
       this.#header = this.#headerOf(value);
       return undefined;
     }
+    return this.#entry(value);
+  }
+
+  #next(value: unknown): HistoryEntry | undefined {
+    this.#line++;
+    return this.#entry(value);
+  }
+
+  #entry(value: unknown): HistoryEntry | undefined {
     if (!Array.isArray(value)) throw this.#invalid('no list');
     return typeof value[0] === 'number' ? this.#operation(value) : this.#directive(value);
   }
@@ -179,7 +204,10 @@ export class HistoryDecoder {
     ) {
       throw this.#invalid('this is no history of regops');
     }
-    const { version, startedAt, registry, workload, seed, skewUs } = value as Record<string, unknown>;
+    const { version, startedAt, registry, workload, seed, skewUs, clients } = value as Record<
+      string,
+      unknown
+    >;
     if (version !== HISTORY_VERSION)
       throw this.#invalid(`version ${String(version).slice(0, 20)} is not known here`);
     return {
@@ -188,6 +216,7 @@ export class HistoryDecoder {
       ...(isText(workload) ? { workload } : {}),
       ...(Number.isSafeInteger(seed) ? { seed: seed as number } : {}),
       ...(Number.isSafeInteger(skewUs) ? { skewUs: skewUs as number } : {}),
+      ...(Number.isSafeInteger(clients) ? { clients: clients as number } : {}),
     };
   }
 
@@ -234,10 +263,10 @@ export class HistoryDecoder {
       outcome: OUTCOMES[outcome as number],
       status,
       value: value === NONE ? null : this.#text(value),
-      ...this.#more(more),
-    } as Operation;
+    } as Writable<Operation>;
     if (operation.kind === undefined || operation.outcome === undefined)
       throw this.#invalid('no kind or outcome');
+    if (more !== undefined) this.#addMore(operation, more);
     try {
       checkOperation(operation);
     } catch (error) {
@@ -246,24 +275,21 @@ export class HistoryDecoder {
     return { type: 'operation', operation };
   }
 
-  #more(more: unknown): Partial<Operation> {
-    if (more === undefined) return {};
+  #addMore(operation: Writable<Operation>, more: unknown): void {
     if (typeof more !== 'object' || more === null || Array.isArray(more)) throw this.#invalid('no fields');
     const { a, z, t, n, j, u, q, f } = more as Record<string, unknown>;
     for (const text of [a, u, q])
       if (text !== undefined && !isText(text)) throw this.#invalid('a field is no text');
     if (n !== undefined && (!Array.isArray(n) || n.length > OPERATION_LIMITS.names))
       throw this.#invalid('no names');
-    return {
-      ...(a === undefined ? {} : { announced: a }),
-      ...(z === undefined ? {} : { size: z }),
-      ...(t === undefined ? {} : { mediaType: this.#text(t) }),
-      ...(n === undefined ? {} : { names: (n as unknown[]).map((name) => this.#text(name)) }),
-      ...(j === undefined ? {} : { subject: this.#text(j) }),
-      ...(u === undefined ? {} : { upload: u }),
-      ...(q === undefined ? {} : { requestId: q }),
-      ...(f === undefined ? {} : { remote: this.#text(f) }),
-    } as unknown as Partial<Operation>;
+    if (a !== undefined) operation.announced = a as string;
+    if (z !== undefined) operation.size = z as number;
+    if (t !== undefined) operation.mediaType = this.#text(t);
+    if (n !== undefined) operation.names = (n as unknown[]).map((name) => this.#text(name));
+    if (j !== undefined) operation.subject = this.#text(j) as Digest;
+    if (u !== undefined) operation.upload = u as string;
+    if (q !== undefined) operation.requestId = q as string;
+    if (f !== undefined) operation.remote = this.#text(f);
   }
 
   #text(number: unknown): string {
@@ -282,24 +308,33 @@ function isText(value: unknown): value is string {
   return typeof value === 'string' && value.length > 0 && value.length <= HISTORY_LIMITS.text;
 }
 
+/** The JSON of each line; undefined when that of some line is none. As one list, for a call per line costs more. */
+function valuesOf(lines: readonly string[]): readonly unknown[] | undefined {
+  if (lines.some(({ length }) => length > HISTORY_LIMITS.line)) return undefined;
+  try {
+    const values: unknown[] = JSON.parse(`[${lines.join(',')}]`);
+    // A value that goes over the end of a line, or a line of several, is for who looks at every line.
+    return values.length === lines.length ? values : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /**
- * Reads a history as it streams. A last line that was cut off is left out, and told to `onTorn`.
- * Throws INPUT_INVALID; what the chunks throw passes.
+ * Reads a history as it streams, and gives what the lines of every chunk say. A last line that was cut off is left
+ * out, and told to `onTorn`. Throws INPUT_INVALID; what the chunks throw passes.
  */
 export async function* readHistory(
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   decoder: HistoryDecoder,
   onTorn?: () => void,
-): AsyncGenerator<HistoryEntry> {
+): AsyncGenerator<readonly HistoryEntry[]> {
   const utf8 = new TextDecoder();
   let rest = '';
   for await (const chunk of chunks) {
     const lines = (rest + utf8.decode(chunk, { stream: true })).split('\n');
     rest = lines.pop() ?? '';
-    for (const line of lines) {
-      const entry = decoder.line(line);
-      if (entry) yield entry;
-    }
+    yield decoder.lines(lines);
     if (rest.length > HISTORY_LIMITS.line) decoder.line(rest);
   }
   rest += utf8.decode();
@@ -312,7 +347,7 @@ export async function* readHistory(
     return;
   }
   const entry = decoder.line(rest);
-  if (entry) yield entry;
+  if (entry) yield [entry];
 }
 
 function isJson(text: string): boolean {

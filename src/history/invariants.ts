@@ -22,7 +22,10 @@ export const INVARIANTS = {
     tier: 'must',
     says: 'a manifest that got 201 is there by digest until its delete is called',
   },
-  'blob-lost': { tier: 'must', says: 'a blob that got 201 is there until its delete is called' },
+  'blob-lost': {
+    tier: 'must',
+    says: 'a blob that got 201 is there until its delete, or that of all its manifests, is called',
+  },
   'deleted-manifest-readable': { tier: 'must', says: 'a manifest whose delete got 202 is gone by digest' },
   'deleted-blob-readable': { tier: 'must', says: 'a blob whose delete got 202 is gone' },
   'tag-resurrected': { tier: 'must', says: 'a tag that was deleted stays away until it is pushed again' },

@@ -1,5 +1,5 @@
 import { Column } from './columns.ts';
-import { ContentLedger } from './content-ledger.ts';
+import { ContentLedger, type Referrer } from './content-ledger.ts';
 import type { InvariantName } from './invariants.ts';
 import { endOf, isChange, isList, isRead, type Operation, type OperationKind } from './operation.ts';
 import { OperationTable } from './operation-table.ts';
@@ -33,8 +33,8 @@ export class RepositoryJudge {
   readonly #tags: SetCheck;
   readonly #referrers = new Map<string, SetCheck>();
   readonly #uploads: UploadCheck;
-  /** Numbers of the digests that pushed manifests refer to. */
-  readonly #referred = new Set<number>();
+  /** By digest: the manifests that refer to it. */
+  readonly #referrersTo = new Map<number, number[]>();
   readonly #sizes = Column.ofFloats(-1);
   readonly #sizeRows = Column.ofIntegers(-1);
   readonly #mediaTypes = Column.ofIntegers(-1);
@@ -54,6 +54,7 @@ export class RepositoryJudge {
       table: this.#table,
       suspects: (fromUs, toUs) =>
         [...this.#suspects, ...collections].filter((one) => one.callUs <= toUs && endOf(one) >= fromUs),
+      mayHaveHeld: (tag, value, removal) => this.#registers.get(tag)?.mayHaveHeld(value, removal) ?? false,
     };
     this.#manifests = new ContentLedger(this.#place, {
       lost: 'manifest-lost',
@@ -147,7 +148,7 @@ export class RepositoryJudge {
       return;
     }
     this.#manifests.put(operation, value, row);
-    for (const name of names ?? []) this.#referred.add(this.#table.texts.number(name));
+    for (const name of names ?? []) this.#refer(value, this.#table.texts.number(name));
     if (subject !== undefined) this.#referrersOf(subject).add(operation.value as string, operation);
     if (isByDigest(reference)) return;
     this.#tags.add(reference, operation);
@@ -163,7 +164,7 @@ export class RepositoryJudge {
     this.#manifests.remove(operation, value);
     this.#removals.set(value, [...(this.#removals.get(value) ?? []), operation]);
     for (const [tag, register] of this.#registers) {
-      if (register.canBeRemoved(value, operation)) this.#removeFrom(tag, register, operation, value);
+      if (register.mayHaveHeld(value, operation)) this.#removeFrom(tag, register, operation, value);
     }
     for (const set of this.#referrers.values()) set.remove(operation.reference, operation);
   }
@@ -200,7 +201,20 @@ export class RepositoryJudge {
     if (!byDigest) return;
     const asked = this.#table.texts.number(reference);
     const ledger = isManifestRead(kind) ? this.#manifests : this.#blobs;
-    ledger.read(operation, asked, this.#referred.has(asked));
+    ledger.read(operation, asked, () => this.#whatRefersTo(asked));
+  }
+
+  #refer(manifest: number, to: number): void {
+    const known = this.#referrersTo.get(to);
+    if (!known) this.#referrersTo.set(to, [manifest]);
+    else if (known.at(-1) !== manifest) known.push(manifest);
+  }
+
+  #whatRefersTo(value: number): Referrer[] {
+    return (this.#referrersTo.get(value) ?? []).map((manifest) => ({
+      ...this.#manifests.stay(manifest),
+      row: this.#manifests.putRow(manifest),
+    }));
   }
 
   #judgeList(operation: Operation): void {

@@ -1,3 +1,4 @@
+import { isTag } from '../oci/index.ts';
 import { fewest } from './counterexample.ts';
 import type { Finding, InvariantName, JudgeOptions, Notes } from './invariants.ts';
 import { endOf, type Operation } from './operation.ts';
@@ -31,6 +32,8 @@ export interface RegisterPlace {
   readonly options: Required<JudgeOptions>;
   /** Deletes and garbage collections of the repository that were under way in that time. */
   suspects(fromUs: number, toUs: number): readonly Operation[];
+  /** Whether a tag may have been at a digest (by its number) when a delete of that tag was done. */
+  mayHaveHeld(tag: string, value: number, removal: Operation): boolean;
 }
 
 /** What its client's session has not been judged for; `row` is -1 of a read. */
@@ -80,8 +83,8 @@ export class TagRegister {
     this.#zones = new ZoneTest(place.table);
   }
 
-  /** Whether a digest (by its number) may have been here when a delete of it was done. */
-  canBeRemoved(value: number, removal: Operation): boolean {
+  /** Whether a digest (by its number) may have been here when a delete was done. */
+  mayHaveHeld(value: number, removal: Operation): boolean {
     return this.#rowsOf(value).some((row) => this.#place.table.callUs(row) <= endOf(removal));
   }
 
@@ -315,24 +318,31 @@ export class TagRegister {
 
   #reportAbsent(read: Operation, operations: readonly Operation[]): void {
     const seen = this.#seenBefore(read);
-    const since = seen?.callUs ?? 0;
-    const others = this.#place
-      .suspects(since, read.returnUs)
-      .filter(
-        ({ kind, reference }) =>
-          kind === 'delete-manifest' && reference !== this.#tag && reference !== seen?.value,
-      );
+    const suspects = this.#place.suspects(seen?.callUs ?? 0, read.returnUs);
+    const siblings = suspects.filter((one) => one.reference !== seen?.value && this.#mayHaveTakenAlong(one));
+    const collections = suspects.filter(({ kind }) => kind === 'collect-garbage');
     const wasRead = seen !== undefined && seen.kind !== 'put-manifest';
-    const name: InvariantName =
-      others.length > 0 ? 'sibling-tag-removed' : wasRead ? 'tag-lost' : 'stale-read';
+    const [name, but]: readonly [InvariantName, string] =
+      siblings.length > 0
+        ? ['sibling-tag-removed', ', only another tag of its manifest, or the manifest it was moved from']
+        : [wasRead || collections.length > 0 ? 'tag-lost' : 'stale-read', ''];
     this.#violated(name, () => ({
-      sentence:
-        others.length > 0
-          ? 'The tag had been pushed and nobody deleted it, only others of its repository, yet it was not found.'
-          : 'The tag had been pushed and nobody deleted it, yet it was not found.',
+      sentence: `The tag had been pushed and nobody deleted it${but}, yet it was not found.`,
       operations: fewest(seen ? [...operations, seen] : operations) ?? operations,
-      suspects: others,
+      suspects: [...siblings, ...collections],
     }));
+  }
+
+  /** Whether a delete was of what this tag had held too: of the digest, or of another tag that was there. */
+  #mayHaveTakenAlong(removal: Operation): boolean {
+    const { kind, reference } = removal;
+    if (kind !== 'delete-manifest' || reference === this.#tag) return false;
+    const { mayHaveHeld, table } = this.#place;
+    const digest = table.texts.find(reference);
+    if (!isTag(reference)) return digest !== undefined && this.mayHaveHeld(digest, removal);
+    return [...this.#rows.keys()].some(
+      (value) => this.mayHaveHeld(value, removal) && mayHaveHeld(reference, value, removal),
+    );
   }
 
   /** The last operation that shows the tag to be there before that read. */

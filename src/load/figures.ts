@@ -65,7 +65,8 @@ export function perSecond(count: number, durationMs: number): number {
   return durationMs > 0 ? (count * 1000) / durationMs : 0;
 }
 
-function kindsOf({ kinds }: Recording, durationMs: number): KindFigures[] {
+/** What was recorded, by kind. @param durationMs what rates are over */
+export function kindsOf({ kinds }: Recording, durationMs: number): KindFigures[] {
   return Array.from(kinds, ([kind, recording]) => ({ kind, ...figuresOf(recording, durationMs) })).sort(
     (a, b) => (a.kind < b.kind ? -1 : 1),
   );

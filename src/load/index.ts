@@ -4,7 +4,7 @@
  * module says what one operation is. Worker threads fire and record, the main thread merges what they
  * recorded, watches thresholds and hands out samples and a summary. It knows no registry and never prints.
  */
-export type { KindFigures, OperationFigures, WindowFigures } from './figures.ts';
+export { type KindFigures, kindsOf, type OperationFigures, type WindowFigures } from './figures.ts';
 export { type Distribution, Histogram } from './histogram.ts';
 export type {
   ClosedModel,
@@ -23,6 +23,7 @@ export type {
 } from './plan.ts';
 export { checkPlan } from './plan.ts';
 export { randomStream } from './random.ts';
+export { Recording } from './recording.ts';
 export { runLoad } from './run.ts';
 export { type GeneratorFigures, judgeGenerator, watchThread } from './self-watch.ts';
 export type { LoadSample, LoadSummary } from './summary.ts';

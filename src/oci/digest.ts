@@ -9,14 +9,15 @@ export type DigestAlgorithm = keyof typeof DIGEST_ALGORITHMS;
 /** `sha256:<64 hex>` or `sha512:<128 hex>`, checked: it may be joined into a URL or a path. */
 export type Digest = `${DigestAlgorithm}:${string}` & { readonly __digest: true };
 
+const DIGEST = new RegExp(
+  `^(?:${Object.entries(DIGEST_ALGORITHMS)
+    .map(([algorithm, digits]) => `${algorithm}:[0-9a-f]{${digits}}`)
+    .join('|')})$`,
+);
+
 /** True when the text is a digest of a registered algorithm with its exact, lower-case length. */
 export function isDigest(text: unknown): text is Digest {
-  if (typeof text !== 'string') return false;
-  const colon = text.indexOf(':');
-  const length = DIGEST_ALGORITHMS[text.slice(0, colon) as DigestAlgorithm];
-  return (
-    length !== undefined && text.length === colon + 1 + length && /^[0-9a-f]+$/.test(text.slice(colon + 1))
-  );
+  return typeof text === 'string' && DIGEST.test(text);
 }
 
 /**

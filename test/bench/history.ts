@@ -129,10 +129,12 @@ async function judgeFile(bytes: Buffer): Promise<Cost> {
   const chunks = (function* () {
     for (let at = 0; at < bytes.length; at += CHUNK) yield bytes.subarray(at, at + CHUNK);
   })();
-  for await (const entry of readHistory(chunks, new HistoryDecoder('bench'))) {
-    if (entry.type === 'operation') judge.add(entry.operation);
-    else if (entry.type === 'mark') judge.mark(entry.knownUs);
-    else judge.closeRepository(entry.repository);
+  for await (const entries of readHistory(chunks, new HistoryDecoder('bench'))) {
+    for (const entry of entries) {
+      if (entry.type === 'operation') judge.add(entry.operation);
+      else if (entry.type === 'mark') judge.mark(entry.knownUs);
+      else judge.closeRepository(entry.repository);
+    }
   }
   checked(judge.finish());
   const { user, system } = process.cpuUsage(cpu);

@@ -13,6 +13,7 @@ import { digestOf } from '../../src/oci/index.ts';
 import { type RunResult, runCommand } from '../support/run-command.ts';
 import { useTempFolder } from '../support/temp-folder.ts';
 import { parseXml } from '../support/xml.ts';
+import { operation } from '../unit/history/histories.ts';
 import { get, LIES, one, put, two } from '../unit/history/lies.ts';
 import { ended } from './support.ts';
 
@@ -97,6 +98,43 @@ describe('a history', () => {
     expect(text).toMatch(/^warn {2}stale-read: 1 violation/m);
     expect(ended(1, await check(lines(STALE), ['--require', 'linearizable'])).stdout).toMatch(
       /^fail {2}stale-read: 1 violation/m,
+    );
+  });
+
+  test('has findings that the registry is known for: they are told, and no reason to fail', async () => {
+    const lists = (names: readonly string[]) =>
+      operation(300, 301, { kind: 'list-tags', reference: '', names });
+    const unsorted = lines([...STALE, put(0, 1, { reference: 'b' }), lists(['latest', 'b'])]);
+    const strictly = ['--require', 'linearizable'];
+    const both = [...strictly, '--allow', 'stale-read,tag-list-order'];
+    ended(1, await check(unsorted, strictly));
+    const one = ended(1, await check(unsorted, [...strictly, '--allow', 'tag-list-order', '--json'])).json()
+      .result;
+    expect(
+      one.findings.map(({ invariant, allowed }: Record<string, unknown>) => [invariant, allowed]),
+    ).toEqual([
+      ['stale-read', false],
+      ['tag-list-order', true],
+    ]);
+    const { result } = ended(0, await check(unsorted, [...both, '--strict', '--json'])).json();
+    expect(result).toMatchObject({
+      verdict: 'ok',
+      level: 'session',
+      allowed: ['stale-read', 'tag-list-order'],
+    });
+    expect(result.invariants.find(({ name }: { name: string }) => name === 'stale-read')).toMatchObject({
+      state: 'violated',
+      violations: 1,
+      required: false,
+      allowed: true,
+    });
+    const text = ended(0, await check(unsorted, both)).stdout;
+    expect(text).toMatch(/^warn {2}tag-list-order: 1 violation in 1 checks \(the spec, allowed\)/m);
+    expect(text).toContain('2 findings, allowed');
+    const said = await check(unsorted, [...strictly, '--allow', 'stale-read', '--allow', 'tag-list-order']);
+    expect(ended(0, said).stdout).toContain('2 findings, allowed');
+    expect(ended(64, await check(unsorted, ['--allow', 'stale-reads'])).stderr).toContain(
+      "'stale-reads' is no finding",
     );
   });
 

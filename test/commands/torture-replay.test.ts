@@ -14,7 +14,7 @@ import { ended, openRegistry, type Registry } from './support.ts';
 const folder = useTempFolder();
 
 /** Judges a history that was made up, and gives the repro file of what was found. */
-async function reproFile(operations: readonly Operation[]): Promise<string> {
+async function reproFile(operations: readonly Operation[], settle = '1ms'): Promise<string> {
   const encoder = new HistoryEncoder();
   const history = folder('run.history');
   await writeFile(
@@ -22,7 +22,7 @@ async function reproFile(operations: readonly Operation[]): Promise<string> {
     encoder.header({ seed: 7 }) + operations.map((one) => encoder.operation(one)).join(''),
   );
   const file = folder('repro.json');
-  const argv = ['--require', 'linearizable', '--settle', '1ms', '--repro', file];
+  const argv = ['--require', 'linearizable', '--settle', settle, '--repro', file];
   ended(1, await runCommand('torture check', [history, ...argv]));
   return file;
 }
@@ -96,6 +96,20 @@ describe('a counterexample', () => {
       expect(await tagsIn(honest)).toEqual([]);
     },
   );
+
+  test('that rests on what others do comes true again in company, and not alone', async () => {
+    const [open, extend] = LIES['upload-lost'][1] as [Operation, Operation];
+    const [callUs, returnUs] = [400_000, 400_001];
+    const file = await reproFile([open, { ...extend, callUs, returnUs }], '10s');
+    // Who opens an upload ends those of all others.
+    const liar = await lying('POST uploads sweep=uploads');
+    const played = async (registry: Registry, company: string) =>
+      (await replay(file, registry, ['--times', '2', '--company', company, '--json'])).json();
+    expect(await played(liar, '4')).toMatchObject({ exitCode: 1, result: { reproduced: 2 } });
+    expect(await played(liar, '0')).toMatchObject({ exitCode: 0, result: { reproduced: 0, otherwise: 0 } });
+    const honest = await openRegistry();
+    expect(await played(honest, '4')).toMatchObject({ exitCode: 0, result: { reproduced: 0, otherwise: 0 } });
+  });
 
   test.each(Object.keys(LIES) as InvariantName[])('of %s can be played', async (name) => {
     const file = await reproFile(LIES[name][1]);

@@ -24,10 +24,10 @@ async function read(
   const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, at) =>
     bytes.subarray(at * size, (at + 1) * size),
   );
-  for await (const entry of readHistory(chunks, decoder, () => {
+  for await (const some of readHistory(chunks, decoder, () => {
     torn = true;
   })) {
-    entries.push(entry);
+    entries.push(...some);
   }
   return { entries, torn, decoder };
 }
@@ -222,6 +222,22 @@ describe('a history that nobody wrote is refused with its line', () => {
   ])('%s', async (_, line, why) => {
     const text = [...good, line, ''].join('\n');
     await expect(read(Buffer.from(text), 4096)).rejects.toThrow(new RegExp(`^run.history: line 5: .*${why}`));
+  });
+
+  test.each<[string, readonly string[], string]>([
+    ['no JSON', ['["s","a"]', 'oops', '["s","b"]'], 'line 3: no JSON: oops'],
+    ['half a line', ['["s","a"]', '["s"', '"b"]'], 'line 3: no JSON'],
+    ['two lines in one', ['["s","a"],["s","b"]', '["s","c"]'], 'line 2: no JSON'],
+    ['a line that is too long', ['["s","a"]', `["s","${'x'.repeat(1024 * 1024)}"]`], 'line 3: longer than'],
+    [
+      'an operation from before a mark',
+      ['["m",5]', '[14,0,0,1,1,-1,-1,0,0,-1]'],
+      'line 3: an operation from before',
+    ],
+  ])('%s among lines that come together', (_, lines, why) => {
+    const decoder = new HistoryDecoder('run.history');
+    expect(decoder.lines([good[0] as string])).toEqual([]);
+    expect(() => decoder.lines(lines)).toThrow(`run.history: ${why}`);
   });
 
   test('a mark that goes back, and an operation from before one', async () => {

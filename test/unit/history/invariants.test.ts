@@ -9,7 +9,7 @@ import {
   type Operation,
 } from '../../../src/history/index.ts';
 import { digest, operation } from './histories.ts';
-import { blob, get, LIES, list, one, put, remove, two } from './lies.ts';
+import { blob, collect, get, LIES, list, one, put, remove, three, two } from './lies.ts';
 
 function judged(operations: readonly Operation[], options: JudgeOptions = { settleUs: 1000 }): Judgement {
   const judge = new HistoryJudge(options);
@@ -157,13 +157,83 @@ describe('a judgement', () => {
     });
   });
 
-  test('names the deletes that may be to blame', () => {
-    const operations = [
-      put(0, 1),
-      put(0, 1, { reference: 'other' }),
-      remove(4, 5, { reference: 'other' }),
-      get(6, 7),
-    ];
-    expect(judged(operations).findings[0]?.suspects).toEqual([operations[2]]);
+  const other = put(0, 1, { reference: 'other' });
+  test.each<[string, string, readonly Operation[], readonly Operation[]]>([
+    [
+      'another tag of its manifest was deleted',
+      'sibling-tag-removed',
+      [put(0, 1), other, get(6, 7)],
+      [remove(4, 5, { reference: 'other' })],
+    ],
+    [
+      'another tag of its manifest is being deleted',
+      'sibling-tag-removed',
+      [put(0, 1), other, get(6, 7)],
+      [remove(4, 20, { reference: 'other' })],
+    ],
+    [
+      'the manifest it was just moved from was deleted',
+      'sibling-tag-removed',
+      [put(0, 1), put(2, 5, { value: two }), get(6, 7)],
+      [remove(3, 4, { reference: one })],
+    ],
+    [
+      'the manifest it was moved from had been deleted before it was seen',
+      'tag-lost',
+      [
+        put(0, 1),
+        put(2, 3, { value: two }),
+        remove(4, 5, { reference: one }),
+        get(6, 7, { value: two }),
+        get(8, 9),
+      ],
+      [],
+    ],
+    [
+      'a manifest it never had was deleted',
+      'stale-read',
+      [put(0, 1), remove(2, 3, { reference: three }), get(4, 5)],
+      [],
+    ],
+    [
+      'a tag of another manifest was deleted',
+      'tag-lost',
+      [
+        put(0, 1),
+        put(0, 1, { reference: 'other', value: two }),
+        get(2, 3, { value: one }),
+        remove(4, 5, { reference: 'other' }),
+        get(6, 7),
+      ],
+      [],
+    ],
+    [
+      'a tag that came to its manifest later was deleted before',
+      'tag-lost',
+      [
+        put(0, 1),
+        get(2, 3, { value: one }),
+        remove(4, 5, { reference: 'other' }),
+        get(6, 7),
+        put(8, 9, { reference: 'other' }),
+      ],
+      [],
+    ],
+    ['garbage was collected', 'tag-lost', [put(0, 1), get(4, 5)], [collect(2, 3)]],
+    [
+      'garbage was collected while a manifest was deleted that it never had',
+      'tag-lost',
+      [put(0, 1), remove(2, 3, { reference: three }), get(4, 5)],
+      [collect(2, 3)],
+    ],
+  ])('says what became of a tag: %s', (_, name, operations, suspects) => {
+    const told = judged([...operations, ...suspects]).findings.filter(
+      ({ reference }) => reference === 'latest',
+    );
+    expect(told.map(({ invariant }) => invariant)).toContain(name);
+    const lost = told.filter(({ invariant }) => /^(sibling|tag-lost|stale)/.test(invariant));
+    expect(lost.map(({ invariant, suspects }) => ({ invariant, suspects }))).toEqual([
+      { invariant: name, suspects },
+    ]);
   });
 });

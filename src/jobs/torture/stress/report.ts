@@ -1,5 +1,5 @@
 import { counted, formatBytes, formatDuration } from '../../../base/index.ts';
-import { type LoadSummary, parseThreshold } from '../../../load/index.ts';
+import { type KindFigures, type LoadSummary, parseThreshold } from '../../../load/index.ts';
 import type { Check, Metric, Report, Section, Series } from '../../../report/model.ts';
 import { tortureSummary } from '../summary.ts';
 import type { Cleanup, StressResult } from './result.ts';
@@ -33,14 +33,21 @@ export function reportStress(result: StressResult): Report {
 
 /** The parts of the report that are stress's alone: `torture all` puts them under one summary. */
 export function stressSections(result: StressResult): Section[] {
-  const rows: Row[] = result.operations.map((one) => [one.kind, one]);
-  if (rows.length > 1) rows.push(['all', result.totals]);
   return [
-    { title: 'Operations', table: throughput(rows) },
-    ...(rows.some(([, { latency }]) => latency) ? [{ title: 'Latency', table: latencies(rows) }] : []),
+    ...figureSections(result.operations, result.totals),
     ...errorSections(result),
     { title: 'Run', facts: runFacts(result) },
     ...(result.cleanup ? [cleanupSection(result.cleanup)] : []),
+  ];
+}
+
+/** Rates and latencies by kind of operation. */
+export function figureSections(kinds: readonly KindFigures[], totals?: Figures): Section[] {
+  const rows: Row[] = kinds.map((one) => [one.kind, one]);
+  if (totals && rows.length > 1) rows.push(['all', totals]);
+  return [
+    { title: 'Operations', table: throughput(rows) },
+    ...(rows.some(([, { latency }]) => latency) ? [{ title: 'Latency', table: latencies(rows) }] : []),
   ];
 }
 
@@ -100,7 +107,7 @@ function errorCheck({ thresholds, totals }: StressResult): Check[] {
 /** Numbers by operation. */
 export function stressMetrics(result: StressResult): Metric[] {
   return [
-    ...result.operations.flatMap(({ kind, ...figures }) => metricsOf(figures, { operation: kind })),
+    ...figureMetrics(result.operations),
     {
       name: 'torture_dropped_total',
       help: 'Operations that were due but not sent, because too many were under way',
@@ -109,6 +116,11 @@ export function stressMetrics(result: StressResult): Metric[] {
       value: result.dropped,
     },
   ];
+}
+
+/** Counts and latencies by kind of operation. */
+export function figureMetrics(kinds: readonly KindFigures[]): Metric[] {
+  return kinds.flatMap(({ kind, ...figures }) => metricsOf(figures, { operation: kind }));
 }
 
 /** Rate, errors and latency over time. */
@@ -154,17 +166,18 @@ function throughput(rows: readonly Row[]): NonNullable<Section['table']> {
 }
 
 function latencies(rows: readonly Row[]): NonNullable<Section['table']> {
+  const timesFirstByte = rows.some(([, { firstByte }]) => firstByte);
   const names = ['min', 'mean', 'p50', 'p90', 'p95', 'p99', 'p999', 'max'] as const;
   return {
     columns: [
       { title: 'ms' },
       ...names.map((title) => ({ title: title === 'p999' ? 'p99.9' : title, align: 'right' as const })),
-      { title: 'first byte p50', align: 'right' },
+      ...(timesFirstByte ? [{ title: 'first byte p50', align: 'right' as const }] : []),
     ],
     rows: rows.map(([kind, { latency, firstByte }]) => [
       kind,
       ...names.map((name) => (latency ? round(latency[name]) : '-')),
-      firstByte ? round(firstByte.p50) : '-',
+      ...(timesFirstByte ? [firstByte ? round(firstByte.p50) : '-'] : []),
     ]),
   };
 }

@@ -9,8 +9,10 @@ import {
   type Operation,
   readHistory,
 } from '../../../history/index.ts';
+import type { KindFigures } from '../../../load/index.ts';
 import type { Progress, ProgressTask } from '../../../progress/events.ts';
-import { type RequiredLevel, runOf, type VerdictResult, verdictResult } from './result.ts';
+import { RunFigures } from './figures.ts';
+import { type Requirement, runOf, type VerdictResult, verdictResult } from './result.ts';
 
 /** Operations that one mark may leave open; a history without marks is held whole. */
 const MAX_OPEN = 2_000_000;
@@ -18,7 +20,7 @@ const MAX_OPEN = 2_000_000;
 export interface CheckOptions {
   /** The history file; it may be a pipe. */
   readonly file: string;
-  readonly required: RequiredLevel;
+  readonly required: Requirement;
   /** How long lists and lagging replicas may take after the last change before that is a finding. */
   readonly settleMs: number;
   /** How long what was deleted may still be found. */
@@ -43,7 +45,7 @@ export async function checkHistory(options: CheckOptions, context: CheckContext)
     settleUs: options.settleMs * 1000,
     deleteGraceUs: options.deleteGraceMs * 1000,
   });
-  const feed = new Feed(judge, file);
+  const feed = new Feed(judge, decoder, file);
   const size = await stat(file).then(
     (one) => (one.isFile() ? one.size : undefined),
     () => undefined,
@@ -51,10 +53,10 @@ export async function checkHistory(options: CheckOptions, context: CheckContext)
   const task = context.progress.task(basename(file), size);
   let torn = false;
   try {
-    for await (const entry of readHistory(chunksOf(file, task, context.signal), decoder, () => {
+    for await (const entries of readHistory(chunksOf(file, task, context.signal), decoder, () => {
       torn = true;
     })) {
-      feed.take(entry);
+      for (const entry of entries) feed.take(entry);
     }
   } catch (error) {
     task.end('failed');
@@ -76,6 +78,7 @@ export async function checkHistory(options: CheckOptions, context: CheckContext)
   return verdictResult(judgement, options.required, {
     ...runOf(decoder.header),
     durationMs: feed.durationMs,
+    kinds: feed.kinds(),
     settleMs: options.settleMs,
     deleteGraceMs: options.deleteGraceMs,
     history: file,
@@ -90,19 +93,27 @@ export async function checkHistory(options: CheckOptions, context: CheckContext)
  */
 class Feed {
   readonly #judge: HistoryJudge;
+  readonly #decoder: HistoryDecoder;
   readonly #file: string;
+  #figures: RunFigures | undefined;
   #open: Operation[] = [];
   #ended: string[] = [];
   #fromUs = Number.POSITIVE_INFINITY;
   #toUs = 0;
 
-  constructor(judge: HistoryJudge, file: string) {
+  constructor(judge: HistoryJudge, decoder: HistoryDecoder, file: string) {
     this.#judge = judge;
+    this.#decoder = decoder;
     this.#file = file;
   }
 
   get durationMs(): number {
     return Math.max(0, this.#toUs - this.#fromUs) / 1000;
+  }
+
+  /** How fast what was judged was, by kind of operation. */
+  kinds(): KindFigures[] {
+    return this.#figures?.kinds() ?? [];
   }
 
   take(entry: HistoryEntry): void {
@@ -126,11 +137,14 @@ class Feed {
   }
 
   #settle(knownUs: number): void {
+    // The header is known by now.
+    this.#figures ??= new RunFigures(this.#decoder.header?.clients);
     const open: Operation[] = [];
     let completeUs = knownUs;
     for (const operation of this.#open) {
       if (operation.returnUs < knownUs) {
         this.#judge.add(operation);
+        this.#figures.add(operation);
         this.#fromUs = Math.min(this.#fromUs, operation.callUs);
         this.#toUs = Math.max(this.#toUs, operation.returnUs);
       } else {
@@ -150,7 +164,7 @@ class Feed {
 
 async function* chunksOf(file: string, task: ProgressTask, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   try {
-    for await (const chunk of createReadStream(file, { signal, highWaterMark: 256 * 1024 })) {
+    for await (const chunk of createReadStream(file, { signal, highWaterMark: 64 * 1024 })) {
       task.advance(chunk.length);
       yield chunk;
     }

@@ -16,6 +16,7 @@ export class Cleaner {
   readonly #signal: AbortSignal;
   readonly #left: { repository: string; tag: string; reason: string }[] = [];
   #deletesTags = true;
+  #last: Promise<void> = Promise.resolve();
   #pushed = 0;
   #removed = 0;
   #kept = 0;
@@ -27,8 +28,17 @@ export class Cleaner {
     this.#signal = signal;
   }
 
-  /** Removes everything of a repository: first tags, where the registry can (Google's refuses a manifest that has one). */
-  async clean({ repository, inventory }: Pick<Site, 'repository' | 'inventory'>): Promise<void> {
+  /**
+   * Removes everything of a repository: first tags, where the registry can (Google's refuses a manifest that has one).
+   * One repository after the other: distribution looks through all tags at every delete of a manifest, and the load
+   * that goes on is not to wait for that more than it must.
+   */
+  clean(site: Pick<Site, 'repository' | 'inventory'>): Promise<void> {
+    this.#last = this.#last.then(() => this.#cleanNow(site));
+    return this.#last;
+  }
+
+  async #cleanNow({ repository, inventory }: Pick<Site, 'repository' | 'inventory'>): Promise<void> {
     const { tags, manifests } = inventory;
     this.#pushed += manifests.size;
     await mapConcurrently(tags, AT_ONCE, undefined, (tag) => this.#untag(repository, tag));

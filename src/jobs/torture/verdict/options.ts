@@ -1,6 +1,6 @@
 import { RegopsError } from '../../../base/index.ts';
 import { checkWrites } from '../stress/plan.ts';
-import type { RequiredLevel } from './result.ts';
+import type { Requirement } from './result.ts';
 
 /** Workloads whose history is recorded and judged. */
 export const VERDICT_WORKLOADS = [
@@ -19,7 +19,7 @@ export interface VerdictOptions {
   /** The registry, by the domain of its references. */
   readonly domain: string;
   readonly workload: VerdictWorkload;
-  readonly required: RequiredLevel;
+  readonly required: Requirement;
   readonly durationMs: number;
   /** Clients that wait for their answers. */
   readonly clients: number;
@@ -36,7 +36,7 @@ export interface VerdictOptions {
 }
 
 /** What an option is unless somebody says otherwise. */
-export const VERDICT_DEFAULTS = { required: 'session', settleMs: 10_000 } as const;
+export const VERDICT_DEFAULTS = { level: 'session', settleMs: 10_000 } as const;
 
 const MAX_CLIENTS = 1000;
 
@@ -45,10 +45,19 @@ export function isVerdictWorkload(workload: string): workload is VerdictWorkload
   return (VERDICT_WORKLOADS as readonly string[]).includes(workload);
 }
 
-/** Everything that can be said against options before anybody is asked anything. Throws USAGE. */
-export function checkVerdict(options: VerdictOptions): void {
+/**
+ * Everything that can be said against options before anybody is asked anything.
+ * @param collects garbage is collected meanwhile, which is one client's work
+ * @throws USAGE
+ */
+export function checkVerdict(options: VerdictOptions, collects: boolean): void {
   checkWrites(options);
   if (options.clients > MAX_CLIENTS) {
     throw new RegopsError('USAGE', `the workload '${options.workload}' has at most ${MAX_CLIENTS} clients`);
+  }
+  if (collects && options.clients < 2) {
+    throw new RegopsError('USAGE', '--gc-hook needs --concurrent-requests 2 or more', {
+      hints: ['One of the clients has the garbage collected, the others push meanwhile.'],
+    });
   }
 }

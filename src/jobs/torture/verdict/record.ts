@@ -5,6 +5,8 @@ import {
   type JudgeOptions,
   type Operation,
 } from '../../../history/index.ts';
+import type { KindFigures } from '../../../load/index.ts';
+import { RunFigures } from './figures.ts';
 
 /** How often what is known for sure is judged and forgotten. */
 const MARK_MS = 100;
@@ -28,6 +30,7 @@ export interface HistorySink {
 export class Recorder {
   readonly #judge: HistoryJudge;
   readonly #history: HistorySink | undefined;
+  readonly #figures: RunFigures;
   /** In the order of their calls: the first one is the earliest that is still open. */
   readonly #open = new Set<Call>();
   readonly #beganMs = performance.now();
@@ -36,9 +39,11 @@ export class Recorder {
   #lastReturnUs = 0;
   #operations = 0;
 
-  constructor(options: JudgeOptions, history?: HistorySink) {
+  /** @param clients of the workload, see {@link RunFigures} */
+  constructor(options: JudgeOptions, history?: HistorySink, clients?: number) {
     this.#judge = new HistoryJudge(options);
     this.#history = history;
+    this.#figures = new RunFigures(clients);
     this.#timer = setInterval(() => this.#mark(), MARK_MS);
   }
 
@@ -50,6 +55,11 @@ export class Recorder {
   /** From the first call to the last return. */
   get durationMs(): number {
     return this.#lastReturnUs / 1000;
+  }
+
+  /** How fast it was, by kind of operation. */
+  kinds(): KindFigures[] {
+    return this.#figures.kinds();
   }
 
   /** Stamps the call of an operation: to be sent at once after. */
@@ -66,6 +76,7 @@ export class Recorder {
     this.#lastReturnUs = operation.returnUs;
     this.#operations++;
     this.#judge.add(operation);
+    this.#figures.add(operation);
     this.#history?.write(this.#history.encoder.operation(operation));
     return operation;
   }

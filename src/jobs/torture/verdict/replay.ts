@@ -13,7 +13,7 @@ import { Client, type Equipment, type Player, type Upload } from './client.ts';
 import { type Manifest, manifestOf } from './manifest.ts';
 import { Recorder } from './record.ts';
 import { cameTrue, type Repro, type ReproAct, type ReproStep, readRepro } from './repro.ts';
-import { type VerdictFinding, type VerdictResult, verdictResult } from './result.ts';
+import { type Requirement, type VerdictFinding, type VerdictResult, verdictResult } from './result.ts';
 import type { VerdictContext } from './run.ts';
 import { catalogGrants, openSite, type Site, withLanes } from './site.ts';
 
@@ -23,7 +23,7 @@ export interface ReplayOptions {
   /** The repro file. */
   readonly file: string;
   readonly times: number;
-  /** Clients that push, pull and list beside the play, so that it is not alone. */
+  /** Clients that upload, push, pull and list beside the play, so that it is not alone. */
   readonly company: number;
   /** Everything is written below it; default `regops-torture/RUN`. */
   readonly writePrefix?: string | undefined;
@@ -59,6 +59,7 @@ export interface ReplayResult {
   readonly cleanup: Cleanup;
 }
 
+const REQUIRED: Requirement = { level: 'linearizable', allowed: [] };
 /** Findings to choose the one that is shown from. */
 const MAX_FOUND = 1000;
 /** A timer may be early; a pause must not be shorter than it was. */
@@ -218,12 +219,13 @@ class Stage {
         await leave();
       }
       const judgement = recorder.finish();
-      return verdictResult(judgement, 'linearizable', {
+      return verdictResult(judgement, REQUIRED, {
         registry,
         workload,
         seed,
         startedAt: null,
         durationMs: recorder.durationMs,
+        kinds: recorder.kinds(),
         skewMs: 0,
         settleMs,
         deleteGraceMs,
@@ -346,8 +348,8 @@ class Cast {
   }
 
   /**
-   * Clients that push to tags of their own, and read and list, in the first repository: they are recorded and judged
-   * as well. Gives what ends that.
+   * Clients that upload, push to tags of their own, read and list in the first repository: they are recorded and
+   * judged as well. Gives what ends that.
    */
   invite(count: number): () => Promise<void> {
     const { signal } = this.#equipment;
@@ -357,6 +359,9 @@ class Cast {
       const client = this.#clientOf({ client: first + at, kind: 'list-tags' });
       for (let turn = 0; !over && !signal.aborted; turn++) {
         const tag = `company-${at}-${turn % COMPANY_TAGS}`;
+        const blob = client.freshBlob();
+        await client.putBlob(blob);
+        blob.release();
         await client.putManifest(tag, client.freshManifest());
         await client.getManifest(tag);
         await client.listTags();

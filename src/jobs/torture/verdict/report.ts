@@ -7,7 +7,7 @@ import {
   type Tier,
 } from '../../../history/index.ts';
 import type { Check, Metric, Report, Section, Timeline, TimelineBar } from '../../../report/model.ts';
-import { cleanupCheck, cleanupSection } from '../stress/report.ts';
+import { cleanupCheck, cleanupSection, figureMetrics, figureSections } from '../stress/report.ts';
 import {
   operationOf,
   type Verdict,
@@ -63,10 +63,15 @@ export function verdictSummary({
   level,
   findings,
   findingsDropped,
+  invariants,
 }: VerdictResult): string {
   const found = findings.length + findingsDropped;
   const tags = level === null ? '' : `, tags ${levelWord(level)}`;
-  return `${verdict}: ${VERDICT_WORDS[verdict]}; ${counted(operations, 'operation')}${tags}, ${found === 0 ? 'no findings' : counted(found, 'finding')}`;
+  const known = invariants
+    .filter(({ allowed }) => allowed)
+    .reduce((sum, { violations }) => sum + violations, 0);
+  const allowed = known === 0 ? '' : known === found ? ', allowed' : `, ${known} of them allowed`;
+  return `${verdict}: ${VERDICT_WORDS[verdict]}; ${counted(operations, 'operation')}${tags}, ${found === 0 ? 'no findings' : counted(found, 'finding')}${allowed}`;
 }
 
 /** What was seen, then each finding with its time line. */
@@ -77,6 +82,7 @@ export function verdictSections(result: VerdictResult): Section[] {
     { title: 'Verdict', facts: facts(result) },
     { title: 'Invariants', table: invariantTable(result.invariants) },
     ...(visibility.length > 0 ? [{ title: 'Time to visible', table: visibilityTable(visibility) }] : []),
+    ...(result.kinds.length > 0 ? figureSections(result.kinds) : []),
     ...(tags.weaker.length > 0 ? [{ title: 'Tags below linearizable', table: tagTable(tags.weaker) }] : []),
     ...findings.map((finding, at) => findingSection(finding, `${at + 1}. `)),
     ...(findingsDropped > 0
@@ -87,8 +93,8 @@ export function verdictSections(result: VerdictResult): Section[] {
 }
 
 /**
- * One check for each invariant. A violation fails when it breaks what was required; of a stronger level it is a
- * warning. What nothing was held against is unknown, and no fault of the registry's.
+ * One check for each invariant. A violation fails when it breaks what was required; of a stronger level, or allowed, it
+ * is a warning. What nothing was held against is unknown, and no fault of the registry's.
  */
 export function verdictChecks(result: VerdictResult): Check[] {
   return [
@@ -124,7 +130,8 @@ function undecided({ verdict, tags, overlap }: VerdictResult): Check[] {
 /** Numbers by invariant, level and list. */
 export function verdictMetrics(result: VerdictResult): Metric[] {
   return [
-    count('torture_operations_total', 'Operations that were judged', result.operations),
+    count('torture_judged_operations_total', 'Operations that were judged', result.operations),
+    ...figureMetrics(result.kinds),
     ...LEVELS.map((level) => ({
       name: 'torture_tags',
       help: 'Tags by the strongest level they met',
@@ -176,6 +183,7 @@ function facts(result: VerdictResult): [string, string][] {
     ['duration', formatDuration(result.durationMs)],
     ['operations', String(result.operations)],
     ['required', result.required],
+    ...(result.allowed.length > 0 ? [['allowed', result.allowed.join(', ')] as [string, string]] : []),
     ['met', result.level === null ? 'no tag was judged' : levelWord(result.level)],
     ...(tags.count > 0 ? [['tags', tagCounts(tags)] as [string, string]] : []),
     [
@@ -212,12 +220,12 @@ function invariantTable(invariants: readonly VerdictInvariant[]): NonNullable<Se
     ],
     rows: invariants
       .filter(({ state }) => state !== 'unchecked')
-      .map(({ name, tier, checked, violations, state, says }) => [
+      .map(({ name, tier, checked, violations, state, allowed, says }) => [
         name,
         TIER_WORDS[tier],
         String(checked),
         String(violations),
-        STATE_WORDS[state],
+        allowed && state === 'violated' ? 'violated, allowed' : STATE_WORDS[state],
         says,
       ]),
   };
@@ -272,11 +280,12 @@ function tagTable(tags: VerdictResult['tags']['weaker']): NonNullable<Section['t
 
 /** A finding with its time line. @param before what its heading begins with */
 export function findingSection(finding: VerdictFinding, before = ''): Section {
-  const { invariant, tier, sentence, suspects } = finding;
+  const { invariant, tier, sentence, suspects, allowed } = finding;
   return {
     title: `${before}${invariant} ${placeOf(finding)}`.trimEnd(),
     facts: [
       ['promised by', TIER_WORDS[tier]],
+      ...(allowed ? [['allowed', 'the registry is known for it'] as const] : []),
       ['why', sentence],
       ...suspects.map((one): [string, string] => [
         'suspect',
@@ -319,7 +328,7 @@ function timelineOf({ operations }: VerdictFinding): Timeline {
 }
 
 function invariantCheck(invariant: VerdictInvariant, findings: readonly VerdictFinding[]): Check {
-  const { name, tier, says, state, checked, violations, required } = invariant;
+  const { name, tier, says, state, checked, violations, required, allowed } = invariant;
   const check = { group: GROUP, name };
   switch (state) {
     case 'violated':
@@ -327,7 +336,7 @@ function invariantCheck(invariant: VerdictInvariant, findings: readonly VerdictF
         ...check,
         status: required ? 'fail' : 'warn',
         ...(required ? {} : { advisory: true }),
-        message: `${counted(violations, 'violation')} in ${checked} checks (${TIER_WORDS[tier]}): ${says}`,
+        message: `${counted(violations, 'violation')} in ${checked} checks (${TIER_WORDS[tier]}${allowed ? ', allowed' : ''}): ${says}`,
         evidence: findings
           .filter(({ invariant: found }) => found === name)
           .slice(0, MAX_EVIDENCE)

@@ -1,6 +1,8 @@
+import { RegopsError } from '../../../base/index.ts';
 import {
   type Finding,
   type HistoryHeader,
+  INVARIANTS,
   type InvariantName,
   type InvariantVerdict,
   type Judgement,
@@ -10,6 +12,7 @@ import {
   type Overlap,
   type Visibility,
 } from '../../../history/index.ts';
+import type { KindFigures } from '../../../load/index.ts';
 import type { Cleanup } from '../stress/result.ts';
 
 /** What a run can be asked to keep: every tag this level, or a stronger one. */
@@ -45,15 +48,27 @@ export type OperationRecord = Omit<Operation, 'callUs' | 'returnUs'> & {
   readonly returnMs: number;
 };
 
+/** What a registry is held against. */
+export interface Requirement {
+  /** Every tag must meet it. */
+  readonly level: RequiredLevel;
+  /** What the registry is known for: it is told, and breaks nothing. */
+  readonly allowed: readonly InvariantName[];
+}
+
 /** A violation and the fewest operations that show it. */
 export interface VerdictFinding extends Omit<Finding, 'operations' | 'suspects'> {
+  /** The registry is known for it. */
+  readonly allowed: boolean;
   readonly operations: readonly OperationRecord[];
   readonly suspects: readonly OperationRecord[];
 }
 
-/** One invariant, and whether its violation is one of what was required. */
+/** One invariant, and whether its violation breaks what was required. */
 export interface VerdictInvariant extends InvariantVerdict {
   readonly required: boolean;
+  /** The registry is known for it: then it is not required. */
+  readonly allowed: boolean;
 }
 
 /** What is known of the run that a judgement is of; a recorded history says what its first line said. */
@@ -64,6 +79,8 @@ export interface VerdictRun {
   readonly startedAt: string | null;
   /** From the first call to the last return. */
   readonly durationMs: number;
+  /** How fast the workload's clients were served, over the time that they were at it. */
+  readonly kinds: readonly KindFigures[];
   /** By how much every operation was widened because clocks differ. */
   readonly skewMs: number;
   /** What the judgement allowed lists and replicas after the last change, and deletes after their answer. */
@@ -82,6 +99,7 @@ export interface VerdictRun {
 export interface VerdictResult extends VerdictRun {
   readonly verdict: Verdict;
   readonly required: RequiredLevel;
+  readonly allowed: readonly InvariantName[];
   /** The strongest level every tag met; null when no tag was judged. */
   readonly level: Level | null;
   readonly operations: number;
@@ -96,7 +114,7 @@ export interface VerdictResult extends VerdictRun {
   };
   readonly overlap: Overlap;
   readonly invariants: readonly VerdictInvariant[];
-  /** The gravest first, at most ten of each invariant. */
+  /** What is not allowed first, and of it the gravest; at most ten of each invariant. */
   readonly findings: readonly VerdictFinding[];
   readonly findingsDropped: number;
   readonly visibility: {
@@ -118,6 +136,17 @@ const LEVEL_OF: Partial<Record<InvariantName, RequiredLevel>> = {
 };
 const MAX_TAGS = 100;
 
+/** The invariants of these names. Throws USAGE for one that is none. */
+export function invariantsNamed(names: readonly string[]): InvariantName[] {
+  const unknown = names.find((name) => !Object.hasOwn(INVARIANTS, name));
+  if (unknown !== undefined) {
+    throw new RegopsError('USAGE', `'${unknown}' is no finding that can be allowed`, {
+      hints: [`One of: ${Object.keys(INVARIANTS).join(', ')}.`],
+    });
+  }
+  return names as InvariantName[];
+}
+
 /** True when a violation of the invariant breaks what was required, not only a stronger level. */
 function isRequired(invariant: InvariantName, required: RequiredLevel): boolean {
   const level = LEVEL_OF[invariant];
@@ -125,16 +154,29 @@ function isRequired(invariant: InvariantName, required: RequiredLevel): boolean 
 }
 
 /** What a judgement says of a run, held against what was required. */
-export function verdictResult(judgement: Judgement, required: RequiredLevel, run: VerdictRun): VerdictResult {
+export function verdictResult(
+  judgement: Judgement,
+  { level: required, allowed }: Requirement,
+  run: VerdictRun,
+): VerdictResult {
   const { tags, visibility } = judgement;
+  const isAllowed = (name: InvariantName): boolean => allowed.includes(name);
   const invariants = judgement.invariants.map((one) => ({
     ...one,
-    required: isRequired(one.name, required),
+    required: isRequired(one.name, required) && !isAllowed(one.name),
+    allowed: isAllowed(one.name),
+  }));
+  const findings = judgement.findings.map((finding) => ({
+    ...finding,
+    allowed: isAllowed(finding.invariant),
+    operations: finding.operations.map(recordOf),
+    suspects: finding.suspects.map(recordOf),
   }));
   return {
     ...run,
     verdict: verdictOf(judgement, invariants, required),
     required,
+    allowed,
     level: judgement.level,
     operations: judgement.operations,
     late: judgement.late,
@@ -148,11 +190,7 @@ export function verdictResult(judgement: Judgement, required: RequiredLevel, run
     },
     overlap: judgement.overlap,
     invariants,
-    findings: judgement.findings.map((finding) => ({
-      ...finding,
-      operations: finding.operations.map(recordOf),
-      suspects: finding.suspects.map(recordOf),
-    })),
+    findings: findings.toSorted((a, b) => Number(a.allowed) - Number(b.allowed)),
     findingsDropped: judgement.findingsDropped,
     visibility: {
       tagLists: visibilitySummary(visibility.tagLists),
@@ -190,15 +228,14 @@ export function operationOf({ callMs, returnMs, ...rest }: OperationRecord): Ope
   return { ...rest, callUs: Math.round(callMs * 1000), returnUs: Math.round(returnMs * 1000) };
 }
 
+/** A tag that did not meet what was required has violated one of the invariants, too. */
 function verdictOf(
-  { level, tags }: Judgement,
+  { tags }: Judgement,
   invariants: readonly VerdictInvariant[],
   required: RequiredLevel,
 ): Verdict {
-  const below = level !== null && LEVELS.indexOf(level) > LEVELS.indexOf(required);
   if (invariants.some(({ state, required }) => state === 'violated' && required)) return 'violated';
   if (required === 'linearizable' && tags.unknown > 0) return 'unknown';
-  if (below) return 'violated';
   return invariants.some(({ state }) => state === 'inconclusive') ? 'inconclusive' : 'ok';
 }
 

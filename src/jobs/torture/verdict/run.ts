@@ -49,27 +49,28 @@ export async function stressJudged(
   options: VerdictOptions,
   context: VerdictContext,
 ): Promise<{ readonly result: VerdictResult; readonly error?: RegopsError }> {
-  checkVerdict(options);
+  checkVerdict(options, context.collectGarbage !== undefined);
   const { domain, workload, seed, settleMs, deleteGraceMs } = options;
   const { signal, clock, log, progress } = context;
   const runId = newRunId(clock);
   // A name that is new for sure: what another run left behind would be taken for what this one never wrote.
   const writePrefix = `${options.writePrefix ?? WRITE_PREFIX}/${runId}`;
-  const header = { registry: domain, workload, seed, startedAt: new Date(clock.now()).toISOString() };
+  const run = { registry: domain, workload, seed, startedAt: new Date(clock.now()).toISOString() };
   const client = await context.registry(domain);
-  const history = await historyFile(options, header);
-  const recorder = new Recorder({ settleUs: settleMs * 1000, deleteGraceUs: deleteGraceMs * 1000 }, history);
+  const history = await historyFile(options, { ...run, clients: options.clients });
+  const allowed = { settleUs: settleMs * 1000, deleteGraceUs: deleteGraceMs * 1000 };
+  const recorder = new Recorder(allowed, history, options.clients);
   const grace = graceAfter(signal);
   const cleaner = new Cleaner(client, writePrefix, grace.signal);
   try {
     await withLanes(client, options.clients + 2 * SWEEPERS, context, async (lanes) => {
-      const run = new Run(options, context, { recorder, lanes, runId, writePrefix, client, cleaner });
+      const load = new Run(options, context, { recorder, lanes, runId, writePrefix, client, cleaner });
       progress.phase(`Recording what ${options.clients} clients of the workload ${workload} see`);
       const news = setInterval(
         () => progress.phase(`${counted(recorder.operations, 'operation')} so far`),
         NEWS_MS,
       );
-      await run.play().finally(() => clearInterval(news));
+      await load.play().finally(() => clearInterval(news));
     });
     const judgement = recorder.finish();
     const { durationMs } = recorder;
@@ -82,8 +83,9 @@ export async function stressJudged(
       log.warn(`${cleanup.manifestsLeft} manifests below ${writePrefix} could not be removed`);
     }
     const result = verdictResult(judgement, options.required, {
-      ...header,
+      ...run,
       durationMs,
+      kinds: recorder.kinds(),
       skewMs: 0,
       settleMs,
       deleteGraceMs,

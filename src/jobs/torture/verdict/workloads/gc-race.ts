@@ -16,13 +16,12 @@ export const gcRace: Workload = {
   async play(scene: Scene) {
     const { collectGarbage, isOver, clients } = scene;
     const [collector, ...others] = clients as readonly [Client, ...Client[]];
-    const pushing = collectGarbage && others.length > 0 ? others : clients;
     await Promise.all([
-      eachOnItsOwn({ ...scene, clients: pushing }, async (client) => {
+      eachOnItsOwn({ ...scene, clients: collectGarbage ? others : clients }, async (client) => {
         await pushAgain(client);
         await visitLatest(client);
       }),
-      collectGarbage && pushing === others ? collect(collector, collectGarbage, isOver) : undefined,
+      collectGarbage && collect(collector, collectGarbage, isOver),
     ]);
   },
 };

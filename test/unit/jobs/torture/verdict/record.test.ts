@@ -49,7 +49,7 @@ describe('the recorder', () => {
     const decoder = new HistoryDecoder('test');
     const entries = [];
     const text = new HistoryEncoder().header({}) + lines.join('');
-    for await (const entry of readHistory([Buffer.from(text)], decoder)) entries.push(entry);
+    for await (const some of readHistory([Buffer.from(text)], decoder)) entries.push(...some);
     const first = entries.findIndex((entry) => entry.type === 'mark' && entry.knownUs > put.callUs);
     const written = entries.findIndex((entry) => entry.type === 'operation' && entry.operation.client === 0);
     expect(first).toBeGreaterThan(written);
