@@ -27,3 +27,15 @@ export function withHint(error: unknown, hint: string): unknown {
   const { code, message, hints, details, cause } = error;
   return new RegopsError(code, message, { hints: [hint, ...hints], details, cause });
 }
+
+/** The same error: what came of it could be helped only by bytes that have passed. */
+export function afterPassing(error: unknown): unknown {
+  if (!isRegopsError(error)) return error;
+  const { code, message, hints, details, cause } = error;
+  return new RegopsError(code, message, { hints, details: { ...details, passed: true }, cause });
+}
+
+/** True for the failure of an upload that would have been begun anew if its bytes had not passed by then. */
+export function hasPassed(error: unknown): error is RegopsError {
+  return isRegopsError(error) && error.details['passed'] === true;
+}

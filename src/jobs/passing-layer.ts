@@ -1,0 +1,113 @@
+import { Readable } from 'node:stream';
+import {
+  type LayerCache,
+  type PackableLayer,
+  packedFacts,
+  packLayer,
+  type TemporaryCopy,
+  temporaryCopy,
+} from '../archive/index.ts';
+import { metered } from '../base/index.ts';
+import type { Digest, LayerCompression } from '../oci/index.ts';
+import {
+  type PassingBlob,
+  type PushedBlob,
+  pushBlob,
+  type RegistryClient,
+  type UploadJournal,
+  uploadBlob,
+} from '../registry/index.ts';
+
+/** Where what passes is sent, and what is known from earlier. */
+export interface PassingTarget {
+  readonly client: RegistryClient;
+  readonly repository: string;
+  readonly cache: LayerCache;
+  readonly journal: UploadJournal | undefined;
+  readonly chunkSize?: number | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** A layer's stored bytes, which are there once; who knows which layer it is may say so. */
+export interface PassingLayer extends Omit<PackableLayer, 'open' | 'identity'> {
+  bytes(): AsyncIterable<Buffer>;
+}
+
+/** What became of something that passed. */
+export interface PushedPassing extends PushedBlob {
+  readonly sentBytes: number;
+}
+
+/**
+ * Packs a layer and sends it while it passes, unless its diffID was said and the registry has what it was packed to
+ * before. Its diffID is verified or, when nobody has said it, found.
+ *
+ * @param onBytes told of its bytes as they are read
+ * @throws DIGEST_MISMATCH, what the bytes throw, and what the registry says; then `hasPassed` tells whether it could
+ *   have been sent again
+ */
+export async function pushPassingLayer(
+  layer: PassingLayer,
+  packing: { readonly compression: LayerCompression; readonly level?: number | undefined },
+  target: PassingTarget,
+  onBytes: (bytes: number) => void,
+): Promise<PushedPassing & { readonly diffId: Digest | undefined }> {
+  const { bytes, ...source } = layer;
+  const packed = packLayer({ ...source, open: () => metered(streamOf(bytes()), onBytes) }, packing);
+  const { facts, cacheKey } = packed;
+  const known = facts ?? (cacheKey && target.cache.get(cacheKey));
+  const pushed = await pushPassingBlob(
+    known,
+    { contentName: cacheKey ?? facts?.digest, open: () => packed.open(), result: () => packedFacts(packed) },
+    target,
+  );
+  if (pushed.status === 'uploaded' && packed.cacheKey) {
+    const { digest, size } = pushed;
+    target.cache.set(packed.cacheKey, { digest, size });
+  }
+  return { ...pushed, diffId: packed.diffId };
+}
+
+/** Bytes that are there once, on their way to a registry. */
+export interface PassingBytes {
+  readonly contentName?: string | undefined;
+  /** Called at most once. */
+  open(): Readable;
+  /** Asked when the stream has ended well. */
+  result(): { readonly digest: Digest; readonly size: number };
+}
+
+/**
+ * Sends a blob while it passes, unless it is known and the registry has it.
+ *
+ * @throws as {@link pushPassingLayer} does
+ */
+export async function pushPassingBlob(
+  known: { readonly digest: Digest; readonly size: number } | undefined,
+  blob: PassingBytes,
+  { client, repository, journal, chunkSize, signal }: PassingTarget,
+): Promise<PushedPassing> {
+  const there = known && (await pushBlob(client, repository, known, undefined, { signal }));
+  if (there) return { ...there, sentBytes: 0 };
+  const copies: TemporaryCopy[] = [];
+  const source: PassingBlob = {
+    kind: 'passing',
+    contentName: blob.contentName,
+    open: () => ({ stream: blob.open(), result: () => blob.result() }),
+    async keep(bytes) {
+      const copy = await temporaryCopy(bytes);
+      copies.push(copy);
+      return { kind: 'known', ...blob.result(), open: () => copy.open() };
+    },
+  };
+  try {
+    const uploaded = await uploadBlob(client, repository, source, { signal, journal, chunkSize });
+    return { ...uploaded, status: 'uploaded', sentBytes: uploaded.size - (uploaded.resumedBytes ?? 0) };
+  } finally {
+    for (const copy of copies) await copy.close();
+  }
+}
+
+function streamOf(bytes: AsyncIterable<Buffer>): Readable {
+  return Readable.from(bytes, { objectMode: false });
+}
