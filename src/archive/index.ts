@@ -6,7 +6,7 @@
  */
 export { plainLayer, readBlob, readManifest, readSource } from './blobs.ts';
 export * from './compress.ts';
-export { decompress, detectPacking, EXPANSION_LIMIT, type ExpansionLimit } from './compression.ts';
+export { decompress, EXPANSION_LIMIT, type ExpansionLimit, layerPacking } from './compression.ts';
 export { type SendAhead, type SentFile, type TemporaryCopy, temporaryCopy } from './kept-files.ts';
 export * from './layer-cache.ts';
 export * from './model.ts';

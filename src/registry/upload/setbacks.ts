@@ -21,13 +21,6 @@ export function isPassing(error: unknown): boolean {
   return isDrop(error) || sessionLost || isDigestRefusal(error);
 }
 
-/** The same error, with another hint before its own. */
-export function withHint(error: unknown, hint: string): unknown {
-  if (!isRegopsError(error)) return error;
-  const { code, message, hints, details, cause } = error;
-  return new RegopsError(code, message, { hints: [hint, ...hints], details, cause });
-}
-
 /** The same error: what came of it could be helped only by bytes that have passed. */
 export function afterPassing(error: unknown): unknown {
   if (!isRegopsError(error)) return error;

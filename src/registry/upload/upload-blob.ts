@@ -1,4 +1,4 @@
-import { backoffDelayMs, throwIfAborted } from '../../base/index.ts';
+import { backoffDelayMs, throwIfAborted, withHint } from '../../base/index.ts';
 import { headBlob } from '../blobs.ts';
 import { pushScope, type RegistryClient } from '../client.ts';
 import { statusOf } from '../failure.ts';
@@ -6,7 +6,7 @@ import { SMALLEST_CHUNK } from './chunked.ts';
 import type { JournalEntry, UploadJournal } from './journal.ts';
 import { PassingPieces } from './pieces.ts';
 import { UploadSession } from './session.ts';
-import { afterPassing, isDigestRefusal, isDrop, isPassing, withHint } from './setbacks.ts';
+import { afterPassing, isDigestRefusal, isDrop, isPassing } from './setbacks.ts';
 import type { BlobFacts, LastingBlob, UploadSource } from './source.ts';
 import {
   chooseWay,
