@@ -283,7 +283,9 @@ class BlobUpload {
         ? this.#passing || mayBeLarge(this.#source as LastingBlob)
         : this.#counted >= WORTH_RESUMING;
     const reached = isLarge ? await session.reached(this.#options.signal) : undefined;
-    return reached !== undefined && reached >= Math.max(this.#stored, WORTH_RESUMING) ? reached : undefined;
+    // What has passed can only be gone on with.
+    const least = this.#passing ? 1 : WORTH_RESUMING;
+    return reached !== undefined && reached >= Math.max(this.#stored, least) ? reached : undefined;
   }
 
   /** What is done instead of what was refused; undefined when a refusal says nothing about how the blob was sent. */

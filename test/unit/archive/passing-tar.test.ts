@@ -30,7 +30,10 @@ function passing(bytes: Buffer, length: number, take: (file: PassingFile) => Pro
 async function left(): Promise<void> {}
 
 test('what tar-stream writes passes file by file, however it is cut, read or left', async () => {
-  const names = fc.oneof(fc.stringMatching(/^[a-z]{1,20}$/), fc.stringMatching(/^[a-z][a-zé/]{101,300}[a-z]$/));
+  const names = fc.oneof(
+    fc.stringMatching(/^[a-z]{1,20}$/),
+    fc.stringMatching(/^[a-z][a-zé/]{101,300}[a-z]$/),
+  );
   const files = fc.uniqueArray(fc.tuple(names, fc.uint8Array({ maxLength: 3000 }), fc.boolean()), {
     maxLength: 4,
     selector: ([name]) => name,
