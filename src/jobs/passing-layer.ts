@@ -85,9 +85,10 @@ export interface PassingBytes {
 export async function pushPassingBlob(
   known: { readonly digest: Digest; readonly size: number } | undefined,
   blob: PassingBytes,
-  { client, repository, journal, chunkSize, signal }: PassingTarget,
+  target: PassingTarget,
 ): Promise<PushedPassing> {
-  const there = known && (await pushBlob(client, repository, known, undefined, { signal }));
+  const { client, repository, journal, chunkSize, signal } = target;
+  const there = known && (await findBlob(known, target));
   if (there) return { ...there, sentBytes: 0 };
   const copies: TemporaryCopy[] = [];
   const source: PassingBlob = {
@@ -106,6 +107,20 @@ export async function pushPassingBlob(
   } finally {
     for (const copy of copies) await copy.close();
   }
+}
+
+/** A blob that the registry has, in the repository or in one that it was seen in; undefined when it has to be sent. */
+export function findBlob(
+  known: { readonly digest: Digest; readonly size: number },
+  { client, repository, cache, signal }: PassingTarget,
+): Promise<PushedBlob | undefined> {
+  const { domain } = client;
+  const { digest } = known;
+  return pushBlob(client, repository, known, undefined, {
+    signal,
+    mountCandidates: cache.holders(domain, digest),
+    onCandidateGone: (gone) => cache.removeHolder(domain, gone, digest),
+  });
 }
 
 function streamOf(bytes: AsyncIterable<Buffer>): Readable {

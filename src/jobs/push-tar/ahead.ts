@@ -9,8 +9,9 @@ import {
 } from '../../archive/index.ts';
 import { throwIfAborted, withHint } from '../../base/index.ts';
 import { type Digest, isDigest, type LayerCompression, verifyingStream } from '../../oci/index.ts';
-import { hasPassed, openBlob, pushBlob, type RegistryClient } from '../../registry/index.ts';
+import { hasPassed, openBlob, type RegistryClient } from '../../registry/index.ts';
 import {
+  findBlob,
   type PassingTarget,
   type PushedPassing,
   pushPassingBlob,
@@ -198,7 +199,7 @@ export class LayersAhead {
 async function findByHint(
   { name, size }: PassingFile,
   packing: Parameters<typeof packLayer>[1],
-  { cache, client, repository, signal }: PassingTarget,
+  target: PassingTarget,
 ): Promise<PushedPassing | undefined> {
   const hex = DIFF_ID_NAME.exec(name)?.[1];
   const diffId = `sha256:${hex}`;
@@ -207,8 +208,8 @@ async function findByHint(
     { diffId, compression: 'none', size, open: () => Readable.from([]) },
     packing,
   );
-  const known = facts ?? (cacheKey && cache.get(cacheKey));
-  const there = known && (await pushBlob(client, repository, known, undefined, { signal }));
+  const known = facts ?? (cacheKey && target.cache.get(cacheKey));
+  const there = known && (await findBlob(known, target));
   return there && { ...there, sentBytes: 0 };
 }
 
