@@ -2,12 +2,13 @@ import { Readable } from 'node:stream';
 import {
   type LayerCache,
   type PackableLayer,
+  type PackedLayer,
   packedFacts,
   packLayer,
   type TemporaryCopy,
   temporaryCopy,
 } from '../archive/index.ts';
-import { metered } from '../base/index.ts';
+import { isRegopsError, metered } from '../base/index.ts';
 import type { Digest, LayerCompression } from '../oci/index.ts';
 import {
   type PassingBlob,
@@ -54,13 +55,16 @@ export async function pushPassingLayer(
 ): Promise<PushedPassing & { readonly diffId: Digest | undefined }> {
   const { bytes, ...source } = layer;
   const packed = packLayer({ ...source, open: () => metered(streamOf(bytes()), onBytes) }, packing);
-  const { facts, cacheKey } = packed;
-  const known = facts ?? (cacheKey && target.cache.get(cacheKey));
-  const pushed = await pushPassingBlob(
-    known,
-    { contentName: cacheKey ?? facts?.digest, open: () => packed.open(), result: () => packedFacts(packed) },
-    target,
-  );
+  const pushed =
+    (await findLayer(packed, target)) ??
+    (await sendPassing(
+      {
+        contentName: packed.cacheKey ?? packed.facts?.digest,
+        open: () => packed.open(),
+        result: () => packedFacts(packed),
+      },
+      target,
+    ));
   if (pushed.status === 'uploaded' && packed.cacheKey) {
     const { digest, size } = pushed;
     target.cache.set(packed.cacheKey, { digest, size });
@@ -77,19 +81,9 @@ export interface PassingBytes {
   result(): { readonly digest: Digest; readonly size: number };
 }
 
-/**
- * Sends a blob while it passes, unless it is known and the registry has it.
- *
- * @throws as {@link pushPassingLayer} does
- */
-export async function pushPassingBlob(
-  known: { readonly digest: Digest; readonly size: number } | undefined,
-  blob: PassingBytes,
-  target: PassingTarget,
-): Promise<PushedPassing> {
+/** Sends a blob while it passes. Throws as {@link pushPassingLayer} does. */
+export async function sendPassing(blob: PassingBytes, target: PassingTarget): Promise<PushedPassing> {
   const { client, repository, journal, chunkSize, signal } = target;
-  const there = known && (await findBlob(known, target));
-  if (there) return { ...there, sentBytes: 0 };
   const copies: TemporaryCopy[] = [];
   const source: PassingBlob = {
     kind: 'passing',
@@ -109,18 +103,35 @@ export async function pushPassingBlob(
   }
 }
 
+/** What the registry has of a layer, as far as it is known what that is; undefined when it has to be sent. */
+export async function findLayer(
+  { facts, cacheKey }: Pick<PackedLayer, 'facts' | 'cacheKey'>,
+  target: PassingTarget,
+): Promise<PushedPassing | undefined> {
+  const known = facts ?? (cacheKey && target.cache.get(cacheKey));
+  try {
+    return known && (await findBlob(known, target));
+  } catch (error) {
+    if (facts || !cacheKey || !isRegopsError(error, 'PROTOCOL_VIOLATION')) throw error;
+    // The registry and the cache contradict each other: the layer itself says who is right.
+    target.cache.forget(cacheKey);
+    return undefined;
+  }
+}
+
 /** A blob that the registry has, in the repository or in one that it was seen in; undefined when it has to be sent. */
-export function findBlob(
+export async function findBlob(
   known: { readonly digest: Digest; readonly size: number },
   { client, repository, cache, signal }: PassingTarget,
-): Promise<PushedBlob | undefined> {
+): Promise<PushedPassing | undefined> {
   const { domain } = client;
   const { digest } = known;
-  return pushBlob(client, repository, known, undefined, {
+  const there = await pushBlob(client, repository, known, undefined, {
     signal,
     mountCandidates: cache.holders(domain, digest),
     onCandidateGone: (gone) => cache.removeHolder(domain, gone, digest),
   });
+  return there && { ...there, sentBytes: 0 };
 }
 
 function streamOf(bytes: AsyncIterable<Buffer>): Readable {

@@ -12,10 +12,11 @@ import { type Digest, isDigest, type LayerCompression, verifyingStream } from '.
 import { hasPassed, openBlob, type RegistryClient } from '../../registry/index.ts';
 import {
   findBlob,
+  findLayer,
   type PassingTarget,
   type PushedPassing,
-  pushPassingBlob,
   pushPassingLayer,
+  sendPassing,
 } from '../passing-layer.ts';
 import type { BlobOutcome } from './blob-work.ts';
 import type { PushTarContext, PushTarOptions } from './options.ts';
@@ -33,7 +34,7 @@ export interface Place {
 export function placeAhead(options: PushTarOptions): Place | undefined {
   const { archives, images, platform, destinations } = options;
   const isWhole =
-    archives.length === 1 && images.length === 0 && [undefined, 'all'].includes(platform as string);
+    archives.length === 1 && images.length === 0 && (platform === undefined || platform === 'all');
   if (!isWhole) return undefined;
   if (destinations.kind === 'registry') {
     const { domain, repository } = destinations;
@@ -162,7 +163,7 @@ export class LayersAhead {
       return stream;
     };
     const blob = { contentName: digest, open: checked, result: () => facts };
-    const pushed = await pushPassingBlob(facts, blob, target);
+    const pushed = (await findBlob(facts, target)) ?? (await sendPassing(blob, target));
     return { pushed, sent: { ...this.#sent(pushed, 'none', target), identity: digest } };
   }
 
@@ -204,13 +205,8 @@ async function findByHint(
   const hex = DIFF_ID_NAME.exec(name)?.[1];
   const diffId = `sha256:${hex}`;
   if (!isDigest(diffId)) return undefined;
-  const { facts, cacheKey } = packLayer(
-    { diffId, compression: 'none', size, open: () => Readable.from([]) },
-    packing,
-  );
-  const known = facts ?? (cacheKey && target.cache.get(cacheKey));
-  const there = known && (await findBlob(known, target));
-  return there && { ...there, sentBytes: 0 };
+  const layer = { diffId, compression: 'none', size, open: () => Readable.from([]) } as const;
+  return findLayer(packLayer(layer, packing), target);
 }
 
 function digestIn(name: string): Digest | undefined {
