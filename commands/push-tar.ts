@@ -31,6 +31,9 @@ repositories get it by mount. Layers that are compressed already keep their dige
 wrote the others are compressed while they are sent, and a small cache remembers the outcome for the next
 push. Images that came with a manifest of their own keep every digest unless --compression is given.
 
+From a pipe, layers go to --to or --repository while they pass, without a temporary file; where their
+repository is only told at the pipe's end, or with --spool, the pipe is copied to one first.
+
 An upload that a crash or a broken network has cut off is gone on with by the next run. No tag is set
 before all below it is there.
 
@@ -103,6 +106,9 @@ The answer is one REF@DIGEST line for every tag.`;
         default: true,
         description: 'go on with uploads that an earlier run has left',
       }),
+      spool: Flags.boolean({
+        description: 'copy a pipe to a temporary file before anything of it is sent',
+      }),
     }),
     'digest-file': Flags.string({
       helpValue: 'FILE',
@@ -115,6 +121,7 @@ The answer is one REF@DIGEST line for every tag.`;
   static override environment = [
     ...REGISTRY_VARIABLES,
     ['XDG_CACHE_HOME', 'where regops/layers.jsonl remembers what layers became (~/.cache)'],
+    ['TMPDIR', 'where what must be copied to a temporary file is copied to (/tmp)'],
     ['XDG_STATE_HOME', 'where regops/uploads notes uploads under way (~/.local/state)'],
   ] as const;
   static override examples = [

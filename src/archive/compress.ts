@@ -36,8 +36,13 @@ export interface PackedLayer {
   readonly compression: LayerCompression;
   /** Their exact number, where it is known before they are made. */
   readonly size?: number;
-  /** What a cache may remember `facts` by; absent when they cost nothing or nothing identifies the stored bytes. */
-  readonly cacheKey?: CacheKey;
+  /**
+   * What a cache may remember `facts` by; absent when they cost nothing or nothing identifies the stored bytes, and
+   * for as long as the diffID is not known.
+   */
+  readonly cacheKey?: CacheKey | undefined;
+  /** Digest of the plain layer: what it has to have, or else, when a stream has ended, what it has. */
+  readonly diffId: Digest | undefined;
   /** Digest and size of what `open` gives: known at once for plain layers, else when a stream of it has ended. */
   readonly facts: BlobFacts | undefined;
   /**
@@ -47,26 +52,39 @@ export interface PackedLayer {
   open(): Readable;
 }
 
+/** Stored bytes of a layer; nobody need have said which layer it is. */
+export type PackableLayer = Omit<LayerSource, 'diffId'> & Partial<Pick<LayerSource, 'diffId'>>;
+
 /**
  * A layer ready to be sent: packed while it streams, or as it is when it is stored packed already, so
  * that its digest is kept. Throws USAGE for a level that the packing does not have.
  */
-export function packLayer(source: LayerSource, options: PackOptions): PackedLayer {
-  const { diffId, size } = source;
+export function packLayer(source: PackableLayer, options: PackOptions): PackedLayer {
+  const { size, identity } = source;
+  const subject = { expected: source.diffId, diffId: source.diffId };
   if (source.compression !== 'none') {
-    const cacheKey = source.identity === undefined ? {} : { cacheKey: storedKey(source.identity, diffId) };
-    return measuredLayer({ compression: source.compression, size, ...cacheKey }, () =>
-      verifiedBeside(source),
-    );
+    const keyOf = identity === undefined ? undefined : (diffId: Digest) => storedKey(identity, diffId);
+    const open = (): Chunks => verifiedBeside(source, subject);
+    return measuredLayer({ compression: source.compression, size, keyOf, subject }, open);
   }
-  const plain = (): Chunks => verified(() => source.open(), diffId);
+  const plain = (): Chunks => verified(() => source.open(), subject);
   if (options.compression === 'none') {
-    return { compression: 'none', size, facts: { digest: diffId, size }, open: () => streamOf(plain()) };
+    if (source.diffId === undefined) return measuredLayer({ compression: 'none', size, subject }, plain);
+    const { diffId } = source;
+    const facts = { digest: diffId, size };
+    return { compression: 'none', size, diffId, facts, open: () => streamOf(plain()) };
   }
   const { compression, packer = parallelPacker } = options;
   const level = checkedLevel(compression, options.level ?? DEFAULT_LEVELS[compression]);
-  const cacheKey = packedKey({ diffId, compression, level, packer: packer.version });
-  return measuredLayer({ compression, cacheKey }, () => packer.pack(plain(), compression, level, size));
+  const keyOf = (diffId: Digest): CacheKey =>
+    packedKey({ diffId, compression, level, packer: packer.version });
+  return measuredLayer({ compression, keyOf, subject }, () => packer.pack(plain(), compression, level, size));
+}
+
+/** Which layer bytes have to be, if that is said, and which they are, once that is known. */
+interface Subject {
+  readonly expected: Digest | undefined;
+  diffId: Digest | undefined;
 }
 
 /** Digest and size of a packed layer, of which one stream has ended. Throws BUG before that. */
@@ -77,7 +95,14 @@ export function packedFacts({ facts }: PackedLayer): BlobFacts {
 
 /** A layer whose digest is computed while it is read. */
 function measuredLayer(
-  known: Pick<PackedLayer, 'compression' | 'size' | 'cacheKey'>,
+  {
+    subject,
+    keyOf,
+    ...known
+  }: Pick<PackedLayer, 'compression' | 'size'> & {
+    readonly subject: Subject;
+    readonly keyOf?: ((diffId: Digest) => CacheKey) | undefined;
+  },
   open: () => Chunks,
 ): PackedLayer {
   let facts: BlobFacts | undefined;
@@ -91,6 +116,12 @@ function measuredLayer(
   }
   return {
     ...known,
+    get diffId() {
+      return subject.diffId;
+    },
+    get cacheKey() {
+      return subject.diffId && keyOf?.(subject.diffId);
+    },
     get facts() {
       return facts;
     },
@@ -121,34 +152,44 @@ export async function verifyLayer(
   source: LayerSource,
   limit: ExpansionLimit = EXPANSION_LIMIT,
 ): Promise<number> {
-  const { diffId, compression } = source;
-  const plain = (): Chunks => decompress(source.open(), compression, layerName(diffId), limit);
+  return unpack(source, { expected: source.diffId, diffId: source.diffId }, limit);
+}
+
+async function unpack(
+  source: Pick<LayerSource, 'compression' | 'open'>,
+  subject: Subject,
+  limit: ExpansionLimit = EXPANSION_LIMIT,
+): Promise<number> {
+  const { compression } = source;
+  const plain = (): Chunks => decompress(source.open(), compression, layerName(subject.expected), limit);
   let bytes = 0;
-  for await (const chunk of verified(plain, diffId)) {
+  for await (const chunk of verified(plain, subject)) {
     bytes += chunk.length;
     releaseChunk(chunk);
   }
   return bytes;
 }
 
-/** The bytes of `open`, which must turn out to have the diffID. */
-async function* verified(open: () => Chunks, diffId: Digest): AsyncGenerator<Buffer> {
-  const digester = new Digester(digestParts(diffId).algorithm);
+/** The bytes of `open`, which must turn out to have the diffID that is expected; any does where none is. */
+async function* verified(open: () => Chunks, subject: Subject): AsyncGenerator<Buffer> {
+  const { expected } = subject;
+  const digester = new Digester(expected && digestParts(expected).algorithm);
   for await (const chunk of open()) {
     digester.update(chunk);
     yield chunk;
   }
   const actual = digester.digest();
-  if (actual !== diffId) throw digestMismatch(layerName(diffId), diffId, actual);
+  if (expected && actual !== expected) throw digestMismatch(layerName(expected), expected, actual);
+  subject.diffId = actual;
 }
 
 /**
  * The stored bytes as they are, held back at the end until a copy of them, unpacked meanwhile, has turned out to
  * be the layer. Throws as {@link verifyLayer} does.
  */
-async function* verifiedBeside(source: LayerSource): AsyncGenerator<Buffer> {
+async function* verifiedBeside(source: PackableLayer, subject: Subject): AsyncGenerator<Buffer> {
   const copies = new PassThrough({ highWaterMark: CHUNK_BYTES });
-  const verifying = verifyLayer({ ...source, open: () => copies });
+  const verifying = unpack({ compression: source.compression, open: () => copies }, subject);
   // Both are told below, when it matters.
   verifying.catch(() => {});
   copies.on('error', () => {});
@@ -173,8 +214,8 @@ function copyOf(chunk: Buffer): Buffer {
   return copy;
 }
 
-function layerName(diffId: Digest): string {
-  return `layer ${diffId}`;
+function layerName(diffId: Digest | undefined): string {
+  return diffId === undefined ? 'a layer' : `layer ${diffId}`;
 }
 
 function checkedLevel(compression: Compressor, level: number): number {

@@ -4,6 +4,7 @@ import type { LayerCompression } from '../oci/index.ts';
 import { releasing } from './chunk-memory.ts';
 import { invalidArchive } from './failures.ts';
 import { CHUNK_BYTES } from './random-access-file.ts';
+import { isTarBlock, TAR_BLOCK_BYTES } from './tar-header.ts';
 import { isZstdMagic, ZstdFrameScanner } from './zstd-frames.ts';
 
 /** Bytes on their way. */
@@ -39,6 +40,13 @@ export function supportedPacking(packing: Packing, what: string): LayerCompressi
       ],
     },
   );
+}
+
+/** How the bytes of a layer are packed; undefined when these first ones are of something else, or not supported. */
+export function layerPacking(head: Buffer): LayerCompression | undefined {
+  const packing = detectPacking(head);
+  if (packing === 'none') return isTarBlock(head.subarray(0, TAR_BLOCK_BYTES)) ? packing : undefined;
+  return packing === 'gzip' || packing === 'zstd' ? packing : undefined;
 }
 
 /** How far compressed bytes may grow. */

@@ -154,6 +154,7 @@ class DockerReader {
     const known = this.#layers.get(key);
     if (known) return known;
     const what = `${this.#files.path}: layer ${quoted(file.name)}`;
+    if (file.diffId && file.diffId !== diffId) throw digestMismatch(what, diffId, file.diffId);
     const layer = {
       diffId,
       compression: supportedPacking(detectPacking(await file.head(MAGIC_BYTES)), what),

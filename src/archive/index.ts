@@ -6,10 +6,11 @@
  */
 export { plainLayer, readBlob, readManifest, readSource } from './blobs.ts';
 export * from './compress.ts';
-export { EXPANSION_LIMIT, type ExpansionLimit } from './compression.ts';
+export { decompress, EXPANSION_LIMIT, type ExpansionLimit, layerPacking } from './compression.ts';
+export { type SendAhead, type SentFile, type TemporaryCopy, temporaryCopy } from './kept-files.ts';
 export * from './layer-cache.ts';
 export * from './model.ts';
 export { type OpenOptions, openArchive, STDIN_NAME } from './open.ts';
 export { type Compressor, type Packer, parallelPacker } from './packer.ts';
-export { type PassingFile, passingFiles } from './passing-tar.ts';
+export { type PassingFile, passTar } from './passing-tar.ts';
 export { type TarFile, tarStream } from './tar-stream.ts';

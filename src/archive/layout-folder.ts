@@ -4,7 +4,7 @@ import { join, sep } from 'node:path';
 import { isRegopsError, systemCode } from '../base/index.ts';
 import { invalidArchive, quoted, readFailure } from './failures.ts';
 import { type FileLease, identityOf, RandomAccessFile } from './random-access-file.ts';
-import { type ArchiveFiles, normaliseName, StoredFile } from './stored-file.ts';
+import { type ArchiveFiles, FileRange, normaliseName, type StoredFile } from './stored-file.ts';
 
 const SHOWN_NAMES = 5;
 
@@ -41,7 +41,7 @@ export class LayoutFolder implements ArchiveFiles {
       this.#refuseOutside(real, normal);
       const found = statSync(real, { bigint: true });
       if (!found.isFile()) return undefined;
-      return new StoredFile(normal, {
+      return new FileRange(normal, {
         acquire: () => lease(real, shownAs),
         offset: 0,
         size: Number(found.size),

@@ -7,6 +7,7 @@ import { findBlob } from './blobs.ts';
 import { detectPacking, type ExpansionLimit, MAGIC_BYTES } from './compression.ts';
 import { readDockerImages, readDockerManifest } from './docker-images.ts';
 import { invalidArchive, quoted, readFailure } from './failures.ts';
+import type { SendAhead } from './kept-files.ts';
 import { LayoutFolder } from './layout-folder.ts';
 import type { Archive, ArchiveFormat, ArchiveImage, BlobSource } from './model.ts';
 import { readLayoutIndex, readOciImages } from './oci-images.ts';
@@ -29,6 +30,8 @@ export interface OpenOptions {
   readonly onSpool?: ((bytes: number) => void) | undefined;
   /** How far a compressed archive may grow; default: EXPANSION_LIMIT. */
   readonly expansion?: ExpansionLimit | undefined;
+  /** Takes what is large of a pipe while it passes, so that it needs no temporary file; see {@link openArchive}. */
+  readonly sendAhead?: SendAhead | undefined;
 }
 
 /** What `-` is, in messages. */
@@ -38,7 +41,8 @@ export const STDIN_NAME = 'standard input';
  * Opens an image archive where it lies: a docker-archive (old layout or docker ≥ 25), an oci-archive, an
  * OCI layout folder; the tars also gzip- or zstd-compressed, from a pipe, or from stdin (`-`). A plain tar
  * and a folder are read in place; what cannot be read by position is first spooled into a private
- * temporary file that goes with the process. Close the archive when done.
+ * temporary file that goes with the process. Of a pipe, what `sendAhead` takes is not: it passes once, and opening
+ * it later is up to who took it. Close the archive when done.
  *
  * @throws FILE_NOT_FOUND, ARCHIVE_INVALID, ARCHIVE_UNSUPPORTED, MANIFEST_INVALID, MANIFEST_TOO_LARGE,
  * DIGEST_MISMATCH, IO_FAILED, INTERRUPTED
@@ -96,7 +100,7 @@ async function openFile(file: RandomAccessFile, path: string, options: OpenOptio
       0,
       file.size,
     );
-    const opened = await spool(whole, path, options);
+    const opened = await spool(whole, path, { ...options, sendAhead: undefined });
     await file.close();
     return opened;
   } catch (error) {

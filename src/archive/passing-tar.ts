@@ -1,131 +1,100 @@
-import { messageOf } from '../base/index.ts';
-import type { Chunks } from './compression.ts';
-import { invalidArchive, quoted } from './failures.ts';
-import {
-  decodePax,
-  decodePaxSize,
-  decodeTarHeader,
-  decodeText,
-  hasContent,
-  type PaxRecords,
-  TAR_BLOCK_BYTES,
-  type TarHeader,
-} from './tar-header.ts';
+import { type Chunks, MAGIC_BYTES } from './compression.ts';
+import { invalidArchive } from './failures.ts';
+import { TAR_BLOCK_BYTES } from './tar-header.ts';
+import type { TarMember } from './tar-index.ts';
+import { cutShortIn, type PassingBytes, type ScanOptions, scanTar, type TarBytes } from './tar-scan.ts';
 
 /** A regular file of a tar, at the moment when it passes. */
 export interface PassingFile {
+  /** Normalised. */
   readonly name: string;
   readonly size: number;
-  /** Its bytes, once, before the next file is asked for; what is not read then is dropped. */
+  /** Its first bytes: enough to tell what it is by. */
+  readonly head: Buffer;
+  /** Its bytes, once, before this file has been dealt with; what is not read then is dropped. */
   bytes(): AsyncGenerator<Buffer>;
 }
 
-const EXTENDED_HEADER_BYTES = 1024 * 1024;
+/** As many first bytes as {@link PassingFile.head} has, unless the file is shorter. */
+const HEAD_BYTES = Math.max(TAR_BLOCK_BYTES, MAGIC_BYTES);
+/** What stays of bytes that are passed over: as far as a scan may look back. */
+const LOOK_BACK_BYTES = 2 * TAR_BLOCK_BYTES;
 
 /**
- * The regular files of a plain tar in the order they lie in it, without a copy of it anywhere: for who can use each
- * at once and knows it by its name. Links and folders are passed over.
+ * Lets a plain tar pass without a copy of it anywhere: each regular file is offered in its turn, for who can use it at
+ * once and knows it by its name. Ends when the source does: who writes it is not cut off.
  *
  * @param what names the tar in errors
- * @throws ARCHIVE_INVALID for what is broken or cut short, and what the source throws
+ * @throws ARCHIVE_INVALID for what is broken or cut short, ARCHIVE_UNSUPPORTED for sparse files, what the source
+ *   throws, and what `take` does
  */
-export async function* passingFiles(tar: Chunks, what: string): AsyncGenerator<PassingFile> {
-  const cursor = new Cursor(tar, what);
+export async function passTar(
+  tar: Chunks,
+  what: string,
+  take: (file: PassingFile) => Promise<void>,
+  options: ScanOptions = {},
+): Promise<void> {
+  const passing = new PassingTar(tar, what, async (file) => {
+    await take(file);
+    return { kind: 'other' };
+  });
   try {
-    let pax: PaxRecords = {};
-    let longName: string | undefined;
-    for (;;) {
-      const block = await cursor.take(TAR_BLOCK_BYTES);
-      const header = sound(() => decodeTarHeader(block), what);
-      if (!header) break;
-      if (header.type === 'x') {
-        const content = await extendedHeader(cursor, header, what);
-        pax = { ...pax, ...sound(() => decodePax(content), what) };
-      } else if (header.type === 'L') {
-        longName = decodeText(await extendedHeader(cursor, header, what));
-      } else {
-        const name = pax.path || longName || header.name;
-        const { size: told } = pax;
-        const size = told && hasContent(header.type) ? sound(() => decodePaxSize(told), what) : header.size;
-        const isFile = (header.type === '0' || header.type === '7') && !name.endsWith('/') && !pax.sparse;
-        pax = {};
-        longName = undefined;
-        cursor.begin(size);
-        if (isFile) yield { name, size, bytes: () => cursor.content(name) };
-        await cursor.finish(name);
-      }
-    }
-    // What is written behind the end would hold up the one who writes it.
-    await cursor.drain();
+    await scanTar(passing, options);
+    if (passing.size === 0) throw invalidArchive(what, 'it is empty');
+    await passing.end();
   } finally {
-    await cursor.close();
+    await passing.close();
   }
 }
 
-/** A decoder's plain Error, as one of this tar. */
-function sound<T>(decode: () => T, what: string): T {
-  try {
-    return decode();
-  } catch (error) {
-    throw invalidArchive(what, messageOf(error));
-  }
-}
-
-async function extendedHeader(cursor: Cursor, { size }: TarHeader, what: string): Promise<Buffer> {
-  if (size > EXTENDED_HEADER_BYTES) throw invalidArchive(what, `an extended header of ${size} bytes`);
-  const content = await cursor.take(size);
-  await cursor.take(padding(size));
-  return content;
-}
-
-function padding(size: number): number {
-  return (TAR_BLOCK_BYTES - (size % TAR_BLOCK_BYTES)) % TAR_BLOCK_BYTES;
-}
-
-/** A place in a stream of chunks. */
-class Cursor {
+/** A tar as a stream: bytes are there once, and bodies go to who takes them. */
+export class PassingTar implements TarBytes, PassingBytes {
+  readonly path: string;
   readonly #chunks: AsyncIterator<Buffer>;
-  readonly #what: string;
-  #rest: Buffer = Buffer.alloc(0);
-  /** Bytes of the file that passes, still to come; and what fills its last block. */
-  #left = 0;
-  #padding = 0;
+  readonly #take: (file: PassingFile) => Promise<TarMember>;
+  /** Bytes that were read from the stream, and where they begin. */
+  #held: Buffer = Buffer.alloc(0);
+  #heldAt = 0;
 
-  constructor(tar: Chunks, what: string) {
+  constructor(tar: Chunks, path: string, take: (file: PassingFile) => Promise<TarMember>) {
+    this.path = path;
     this.#chunks = tar[Symbol.asyncIterator]();
-    this.#what = what;
+    this.#take = take;
   }
 
-  /** So many bytes, in one piece. */
-  async take(length: number): Promise<Buffer> {
-    const parts: Buffer[] = [];
-    for (let missing = length; missing > 0; ) {
-      const part = await this.#next(missing, 'a header');
-      parts.push(part);
-      missing -= part.length;
-    }
-    return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
+  get size(): number {
+    return this.#heldAt + this.#held.length;
   }
 
-  begin(size: number): void {
-    this.#left = size;
-    this.#padding = padding(size);
+  get passing(): PassingBytes {
+    return this;
   }
 
-  async *content(name: string): AsyncGenerator<Buffer> {
-    while (this.#left > 0) {
-      const part = await this.#next(this.#left, quoted(name));
-      this.#left -= part.length;
-      yield part;
+  async read(position: number, length: number): Promise<Buffer> {
+    this.#letGo(position);
+    await this.#hold(position + length);
+    const from = position - this.#heldAt;
+    return this.#held.subarray(from, from + length);
+  }
+
+  async reach(size: number): Promise<void> {
+    while (this.size < size) {
+      this.#letGo(this.size - LOOK_BACK_BYTES);
+      if (!(await this.#hold(this.size + 1))) return;
     }
   }
 
-  async finish(name: string): Promise<void> {
-    for await (const _ of this.content(name));
-    await this.take(this.#padding);
+  async take({ name, position, size }: Parameters<PassingBytes['take']>[0]): Promise<TarMember> {
+    const head = await this.read(position, Math.min(size, HEAD_BYTES));
+    const end = position + size;
+    const bytes = (): AsyncGenerator<Buffer> => this.#content(name, end);
+    const member = await this.#take({ name, size, head, bytes });
+    for await (const _ of bytes());
+    return member;
   }
 
-  async drain(): Promise<void> {
+  /** Reads what follows the tar. */
+  async end(): Promise<void> {
     while (!(await this.#chunks.next()).done);
   }
 
@@ -133,14 +102,39 @@ class Cursor {
     await this.#chunks.return?.();
   }
 
-  async #next(most: number, within: string): Promise<Buffer> {
-    while (this.#rest.length === 0) {
-      const { done, value } = await this.#chunks.next();
-      if (done) throw invalidArchive(this.#what, `it is cut short in ${within}`);
-      this.#rest = value;
+  async *#content(name: string, end: number): AsyncGenerator<Buffer> {
+    while (this.#heldAt < end) {
+      if (this.#held.length === 0 && !(await this.#hold(this.size + 1))) {
+        throw cutShortIn(this.path, name, end - this.size);
+      }
+      const part = this.#held.subarray(0, end - this.#heldAt);
+      this.#letGo(this.#heldAt + part.length);
+      yield part;
     }
-    const part = this.#rest.subarray(0, most);
-    this.#rest = this.#rest.subarray(part.length);
-    return part;
+  }
+
+  /** Holds bytes up to this position; false when there are not so many. */
+  async #hold(size: number): Promise<boolean> {
+    const parts = [this.#held];
+    let length = this.#held.length;
+    let ended = false;
+    while (!ended && this.#heldAt + length < size) {
+      const { done, value } = await this.#chunks.next();
+      if (done) ended = true;
+      else {
+        parts.push(value);
+        length += value.length;
+      }
+    }
+    const found = parts.filter((part) => part.length > 0);
+    this.#held = found.length === 1 ? (found[0] as Buffer) : Buffer.concat(found);
+    return !ended;
+  }
+
+  #letGo(position: number): void {
+    const bytes = Math.min(position - this.#heldAt, this.#held.length);
+    if (bytes <= 0) return;
+    this.#held = this.#held.subarray(bytes);
+    this.#heldAt += bytes;
   }
 }

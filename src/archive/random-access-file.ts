@@ -69,7 +69,7 @@ export function identityOf(stats: BigIntStats): string {
 
 /** A file somebody may read for a while, and must then let go of. */
 export interface FileLease {
-  readonly file: RandomAccessFile;
+  readonly file: Pick<RandomAccessFile, 'path' | 'read'>;
   release(): Promise<void>;
 }
 

@@ -1,9 +1,6 @@
-import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { addAbortSignal, type Readable } from 'node:stream';
-import { isRegopsError, messageOf, RegopsError, systemCode, throwIfAborted } from '../base/index.ts';
+import { isRegopsError, throwIfAborted } from '../base/index.ts';
 import type { LayerCompression } from '../oci/index.ts';
 import {
   type Chunks,
@@ -13,10 +10,11 @@ import {
   supportedPacking,
 } from './compression.ts';
 import { invalidArchive, readFailure } from './failures.ts';
-import { RandomAccessFile } from './random-access-file.ts';
+import { KeptFiles, type SendAhead } from './kept-files.ts';
+import { PassingTar } from './passing-tar.ts';
 import { isTarBlock, TAR_BLOCK_BYTES } from './tar-header.ts';
 import { TarIndex } from './tar-index.ts';
-import { notATar, scanTar, type TarBytes } from './tar-scan.ts';
+import { notATar, scanTar } from './tar-scan.ts';
 
 /**
  * What may follow the end of a tar, and is dropped: tar fills up its last record, and others write more. What
@@ -31,14 +29,15 @@ export interface SpoolOptions {
   /** Told the bytes read from the source since the last call: packed ones where it is packed. */
   readonly onSpool?: ((bytes: number) => void) | undefined;
   readonly expansion?: ExpansionLimit | undefined;
+  /** Takes large files while they pass; what it does not take is copied. */
+  readonly sendAhead?: SendAhead | undefined;
 }
 
 /**
- * Copies a tar that cannot be read by position (stdin, a pipe, a compressed file) decompressed into a
- * private temporary file, and indexes it. Nothing of it stays behind, not even after a crash: the file has lost
- * its name before the first byte is in it. What is no tar is refused after its first block, and what its headers
- * say is looked at before more is copied, so that an endless source fills no disk. The source is destroyed in
- * the end.
+ * Indexes a tar that cannot be read by position (stdin, a pipe, a compressed file) while it passes, decompressed: its
+ * files are copied into a private temporary file, or sent ahead. What is no tar is refused after its first block, and
+ * what its headers say is looked at before more is copied, so that an endless source fills no disk. The source is
+ * destroyed in the end.
  *
  * @param path names the source in errors
  * @throws ARCHIVE_INVALID, ARCHIVE_UNSUPPORTED, IO_FAILED, INTERRUPTED
@@ -55,7 +54,7 @@ export async function spool(
       throw invalidArchive(path, 'it is empty', ['Did the command before the pipe fail?']);
     const compression = supportedPacking(detectPacking(head), path);
     const plain = decompress(startingWith(head, chunks), compression, path, options.expansion);
-    return { files: await indexCopy(refuseOthers(plain, path), path, options), compression };
+    return { files: await indexPassing(refuseOthers(plain, path), path, options), compression };
   } finally {
     source.destroy();
   }
@@ -101,67 +100,22 @@ async function* refuseOthers(plain: AsyncGenerator<Buffer>, path: string): Async
   yield* startingWith(head, plain);
 }
 
-async function indexCopy(
+async function indexPassing(
   plain: AsyncGenerator<Buffer>,
   path: string,
-  { tempDir = tmpdir(), signal }: SpoolOptions,
+  { tempDir = tmpdir(), signal, sendAhead }: SpoolOptions,
 ): Promise<TarIndex> {
-  const handle = await openTemporary(tempDir);
+  const kept = await KeptFiles.open(path, tempDir, sendAhead);
   try {
-    const copy = new GrowingCopy(plain, handle, path, tempDir);
-    const { members, foundNames } = await scanTar(copy, { signal });
+    const tar = new PassingTar(plain, path, (file) => kept.take(file));
+    const { members, foundNames } = await scanTar(tar, { signal });
     await dropRest(plain, path);
-    return new TarIndex(new RandomAccessFile(handle, path, copy.size), members, foundNames);
+    return new TarIndex(kept, members, foundNames);
   } catch (error) {
-    await handle.close();
+    await kept.close();
     throw error;
   } finally {
     await plain.return(undefined);
-  }
-}
-
-async function openTemporary(folder: string): Promise<FileHandle> {
-  const name = join(folder, `regops-${randomBytes(12).toString('hex')}.tmp`);
-  let handle: FileHandle | undefined;
-  try {
-    handle = await open(name, 'wx+', 0o600);
-    await unlink(name);
-    return handle;
-  } catch (error) {
-    await handle?.close();
-    throw temporaryFailure(folder, error);
-  }
-}
-
-/** A file that is filled as far as somebody wants to read. */
-class GrowingCopy implements TarBytes {
-  readonly path: string;
-  size = 0;
-  readonly #source: AsyncIterator<Buffer>;
-  readonly #handle: FileHandle;
-  readonly #folder: string;
-  readonly #file: RandomAccessFile;
-
-  constructor(source: AsyncIterator<Buffer>, handle: FileHandle, path: string, folder: string) {
-    this.path = path;
-    this.#source = source;
-    this.#handle = handle;
-    this.#folder = folder;
-    this.#file = new RandomAccessFile(handle, path, 0);
-  }
-
-  async reach(size: number): Promise<void> {
-    while (this.size < size) {
-      const next = await this.#source.next();
-      if (next.done) return;
-      await writeAll(this.#handle, next.value, this.#folder);
-      this.size += next.value.length;
-    }
-  }
-
-  async read(position: number, length: number): Promise<Buffer> {
-    await this.reach(position + length);
-    return this.#file.read(position, length);
   }
 }
 
@@ -174,31 +128,4 @@ async function dropRest(plain: Chunks, path: string): Promise<void> {
       throw invalidArchive(path, `more than ${MOST_BEHIND_END} bytes follow the end of the tar`);
     }
   }
-}
-
-async function writeAll(handle: FileHandle, chunk: Buffer, folder: string): Promise<void> {
-  try {
-    for (let written = 0; written < chunk.length; ) {
-      written += (await handle.write(chunk, written)).bytesWritten;
-    }
-  } catch (error) {
-    throw temporaryFailure(folder, error);
-  }
-}
-
-function temporaryFailure(folder: string, error: unknown): RegopsError {
-  const full = ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(systemCode(error) ?? '');
-  return new RegopsError(
-    'IO_FAILED',
-    full
-      ? `no space left in ${folder} for the decompressed archive`
-      : `cannot write a temporary file in ${folder}: ${messageOf(error)}`,
-    {
-      cause: error,
-      hints: [
-        'Point TMPDIR to a folder with more room.',
-        'A plain tar file given by its path needs no temporary file.',
-      ],
-    },
-  );
 }

@@ -1,14 +1,28 @@
 import type { Readable } from 'node:stream';
+import type { Digest } from '../oci/index.ts';
 import { invalidArchive, quoted } from './failures.ts';
 import { type FileLease, RangeStream } from './random-access-file.ts';
 
-/** A file inside an archive: where its bytes lie, whatever holds them (a tar's member, a folder's file). */
-export class StoredFile {
+/** A file inside an archive, whatever holds its bytes. */
+export interface StoredFile {
   /** Its name in the archive, after links were followed. */
   readonly name: string;
   /** Length in bytes. */
   readonly size: number;
   /** Says which bytes these are on this machine and changes when they do; undefined when they will be gone. */
+  readonly identity: string | undefined;
+  /** What the bytes have turned out to be the layer of, where they have been looked at. */
+  readonly diffId?: Digest | undefined;
+  /** All bytes, as often as asked for. */
+  open(): Readable;
+  /** The first bytes, at most `length`; fewer only when the file is shorter. */
+  head(length: number): Promise<Buffer>;
+}
+
+/** A part of a file: a tar's member, or all of a folder's file. */
+export class FileRange implements StoredFile {
+  readonly name: string;
+  readonly size: number;
   readonly identity: string | undefined;
   readonly #acquire: () => Promise<FileLease>;
   readonly #offset: number;
@@ -29,12 +43,10 @@ export class StoredFile {
     this.#offset = place.offset;
   }
 
-  /** All bytes, as often as asked for. */
   open(): Readable {
     return new RangeStream(quoted(this.name), this.#acquire, this.#offset, this.size);
   }
 
-  /** The first bytes, at most `length`; fewer only when the file is shorter. */
   async head(length: number): Promise<Buffer> {
     const lease = await this.#acquire();
     try {

@@ -1,6 +1,12 @@
 import { invalidArchive, quoted } from './failures.ts';
-import type { RandomAccessFile } from './random-access-file.ts';
-import { type ArchiveFiles, normaliseName, StoredFile, symlinkTarget } from './stored-file.ts';
+import type { FileLease } from './random-access-file.ts';
+import {
+  type ArchiveFiles,
+  FileRange,
+  normaliseName,
+  type StoredFile,
+  symlinkTarget,
+} from './stored-file.ts';
 
 /** As many as Linux follows. */
 const LINK_HOPS = 40;
@@ -8,21 +14,25 @@ const LINK_HOPS = 40;
 /** What lies under a name. */
 export type TarMember =
   | { readonly kind: 'file'; readonly offset: number; readonly size: number }
+  /** A file that is somewhere else than in the tar. */
+  | { readonly kind: 'elsewhere'; readonly file: StoredFile }
   | { readonly kind: 'hardlink' | 'symlink'; readonly target: string }
   | { readonly kind: 'other' };
+
+/** The file in which the members lie. */
+export type TarFile = FileLease['file'] & {
+  readonly identity?: string | undefined;
+  close(): Promise<void>;
+};
 
 /** Where every member of a tar lies. Nothing is ever extracted: names and links mean something only inside. */
 export class TarIndex implements ArchiveFiles {
   /** By normalised name; of several members of one name the last, as tar itself extracts them. */
   readonly members: ReadonlyMap<string, TarMember>;
-  readonly #file: RandomAccessFile;
+  readonly #file: TarFile;
   readonly #foundNames: readonly string[];
 
-  constructor(
-    file: RandomAccessFile,
-    members: ReadonlyMap<string, TarMember>,
-    foundNames: readonly string[],
-  ) {
+  constructor(file: TarFile, members: ReadonlyMap<string, TarMember>, foundNames: readonly string[]) {
     this.#file = file;
     this.members = members;
     this.#foundNames = foundNames;
@@ -37,6 +47,7 @@ export class TarIndex implements ArchiveFiles {
     for (let hops = 0; hops <= LINK_HOPS; hops++) {
       const member = current === undefined ? undefined : this.members.get(current);
       if (current === undefined || member === undefined || member.kind === 'other') return undefined;
+      if (member.kind === 'elsewhere') return member.file;
       if (member.kind === 'file') return this.#storedFile(current, member.offset, member.size);
       const { kind, target } = member;
       const next = kind === 'symlink' ? symlinkTarget(current, target) : normaliseName(target);
@@ -62,7 +73,7 @@ export class TarIndex implements ArchiveFiles {
   #storedFile(name: string, offset: number, size: number): StoredFile {
     const { identity } = this.#file;
     const lease = { file: this.#file, release: async () => {} };
-    return new StoredFile(name, {
+    return new FileRange(name, {
       acquire: async () => lease,
       offset,
       size,

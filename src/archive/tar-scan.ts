@@ -30,16 +30,24 @@ export const TAR_LIMITS: TarLimits = {
   nameBytes: 128 * 1024 * 1024,
 };
 
-/** The bytes of a tar: a file, or one that grows as far as somebody wants to read. */
+/** The bytes of a tar: a file, or a stream that is read once from its beginning to its end. */
 export interface TarBytes {
   /** How messages call it. */
   readonly path: string;
-  /** Length in bytes; of what grows, so far. */
+  /** Length in bytes; of a stream, so far. */
   readonly size: number;
   /** The bytes there, fewer than asked for only where it ends. */
   read(position: number, length: number): Promise<Buffer>;
-  /** Lets it grow to so many bytes, or to its end. */
-  reach?(size: number): Promise<void>;
+  /** What makes it a stream. */
+  readonly passing?: PassingBytes;
+}
+
+/** What a stream does that a file need not: its bytes are there once. */
+export interface PassingBytes {
+  /** Goes on to so many bytes, or to its end. */
+  reach(size: number): Promise<void>;
+  /** A regular file comes next: what becomes of it. */
+  take(file: { readonly name: string; readonly position: number; readonly size: number }): Promise<TarMember>;
 }
 
 /** What lies in a tar, by normalised name, and some of the names as they are written. */
@@ -167,24 +175,29 @@ class TarScan {
         { hints: ['Make the archive without sparse members: tar without -S.'] },
       );
     }
-    if (!(await this.#has(start + size))) {
-      const missing = start + size - this.#file.size;
-      throw this.#cutShort(`${missing} bytes before the end of ${quoted(name)}`);
+    const normal = this.#remember(name, target);
+    let member = memberOf(name, header.type, start, size, target);
+    if (member.kind === 'file' && normal !== undefined && this.#file.passing) {
+      member = await this.#file.passing.take({ name: normal, position: start, size });
     }
+    if (!(await this.#has(start + size))) {
+      throw cutShortIn(this.#file.path, name, start + size - this.#file.size);
+    }
+    if (normal !== undefined) this.members.set(normal, member);
     this.#lastName = name;
     this.#position = start + padded(size);
-    this.#remember(name, header.type, start, size, target);
   }
 
-  #remember(name: string, type: string, offset: number, size: number, target: string): void {
+  /** The name as archives are searched by, if it is one. */
+  #remember(name: string, target: string): string | undefined {
     if (this.foundNames.length < SHOWN_NAMES) this.foundNames.push(name);
     const normal = normaliseName(name);
-    if (normal === undefined) return;
+    if (normal === undefined) return undefined;
     this.#nameBytes += normal.length + target.length;
     if (this.#nameBytes > this.#limits.nameBytes) {
       throw this.#broken(`its names together are longer than ${this.#limits.nameBytes} bytes`);
     }
-    this.members.set(normal, memberOf(name, type, offset, size, target));
+    return normal;
   }
 
   async #extendedHeader(header: TarHeader, start: number): Promise<Buffer> {
@@ -226,7 +239,7 @@ class TarScan {
   }
 
   async #has(size: number): Promise<boolean> {
-    if (this.#file.size < size) await this.#file.reach?.(size);
+    if (this.#file.size < size) await this.#file.passing?.reach(size);
     return this.#file.size >= size;
   }
 
@@ -235,7 +248,9 @@ class TarScan {
       position >= this.#windowStart && position + length <= this.#windowStart + this.#window.length;
     if (!inWindow()) {
       throwIfAborted(this.#signal);
-      this.#window = await this.#file.read(position, Math.max(length, WINDOW_BYTES));
+      // A stream cannot be read again by who is given the bodies.
+      const ahead = this.#file.passing ? 0 : WINDOW_BYTES;
+      this.#window = await this.#file.read(position, Math.max(length, ahead));
       this.#windowStart = position;
     }
     const from = position - this.#windowStart;
@@ -243,15 +258,22 @@ class TarScan {
   }
 
   #cutShort(where: string): RegopsError {
-    return this.#broken(`the tar is cut short: it ends ${where}`, [
-      'Was the download or the docker save that made it interrupted? Make it again.',
-    ]);
+    return this.#broken(`${CUT_SHORT} ${where}`, [MAKE_AGAIN]);
   }
 
   #broken(why: string, hints: readonly string[] = []): RegopsError {
     const after = this.#lastName === undefined ? '' : ` (after ${quoted(this.#lastName)})`;
     return invalidArchive(this.#file.path, `${why}${after}`, hints);
   }
+}
+
+const CUT_SHORT = 'the tar is cut short: it ends';
+const MAKE_AGAIN = 'Was the download or the docker save that made it interrupted? Make it again.';
+
+/** The error for a tar that ends in the middle of a member. */
+export function cutShortIn(path: string, member: string, missing: number): RegopsError {
+  const where = `${missing} bytes before the end of ${quoted(member)}`;
+  return invalidArchive(path, `${CUT_SHORT} ${where}`, [MAKE_AGAIN]);
 }
 
 /** The error for a file that is none of what we read. */

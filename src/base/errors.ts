@@ -134,6 +134,13 @@ export function asRegopsError(thrown: unknown): RegopsError {
   });
 }
 
+/** The same error, with another hint before its own. */
+export function withHint(error: unknown, hint: string): unknown {
+  if (!isRegopsError(error)) return error;
+  const { code, message, hints, details, cause } = error;
+  return new RegopsError(code, message, { hints: [hint, ...hints], details, cause });
+}
+
 /** The message of anything that was thrown, on one line. */
 export function messageOf(thrown: unknown): string {
   const text = thrown instanceof Error ? thrown.message || thrown.name : String(thrown);

@@ -18,6 +18,7 @@ export interface PushTarFlagValues extends RegistryFlagValues, DestinationFlagVa
   readonly 'chunk-size'?: number | undefined;
   readonly cache: boolean;
   readonly resume: boolean;
+  readonly spool: boolean;
   readonly 'dry-run': boolean;
   readonly 'digest-file'?: string | undefined;
 }
@@ -44,6 +45,7 @@ export async function pushTarCommand(
       preserveDigests: flags['preserve-digests'],
       concurrency: flags.concurrency,
       chunkSize: flags['chunk-size'],
+      spool: flags.spool,
       dryRun: flags['dry-run'],
     },
     {

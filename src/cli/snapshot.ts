@@ -377,6 +377,8 @@ async function pushArchive(
         compression,
         preserveDigests: false,
         concurrency: 4,
+        // What passes has been tried by then.
+        spool: true,
         dryRun: false,
       },
       {

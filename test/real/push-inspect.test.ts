@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -10,7 +10,7 @@ import {
   writeOciArchive,
   writeOciLayout,
 } from '../support/image-archives.ts';
-import { type RunResult, runCommand } from '../support/run-command.ts';
+import { type RunOptions, type RunResult, runCommand } from '../support/run-command.ts';
 import {
   type DockerRegistry,
   type DockerRegistryOptions,
@@ -232,6 +232,39 @@ describeRegistry('push-tar to docker-registry', () => {
     }
   });
 
+  test('a pipe is pushed while it passes, and skopeo reads what it would have written from a file', async () => {
+    const registry = await startDockerRegistry();
+    try {
+      const flags = accessFlags(registry, {});
+      const image = await makeImage({
+        seed: 'piped',
+        names: ['piped:1'],
+        layers: [{ size: 9_000_000, compressible: 0 }, { size: 3000 }],
+      });
+      const path = (name: string): string => join(folder.path, `piped-${name}.tar`);
+      await writeDockerArchive(path('classic'), [image]);
+      await writeDockerArchive(path('25'), [image], { layout: 'docker25' });
+      await writeDockerArchive(path('packed'), [image], { outer: 'gzip' });
+      await skopeo.copy(`docker-archive:${path('classic')}`, `docker-archive:${path('skopeo')}:piped:1`);
+      for (const name of ['classic', '25', 'packed', 'skopeo']) {
+        const push = async (from: string, tag: string, options: RunOptions): Promise<string> => {
+          const argv = [from, '--repository', `piped/${name}`, '--tag', tag, '--json', ...flags];
+          return good(await runCommand('push-tar', argv, options)).json().result.images[0].digest;
+        };
+        const env = { TMPDIR: join(folder.path, 'no temporary file can be written here') };
+        const piped = await push('-', 'piped', { stdin: await readFile(path(name)), env });
+        expect(await push(path(name), 'file', {})).toBe(piped);
+        const at = `docker://${registry.host}/piped/${name}:piped`;
+        const raw = await skopeo.inspectRaw(at, skopeoAccess(registry));
+        expect(`sha256:${createHash('sha256').update(raw).digest('hex')}`).toBe(piped);
+        expect((await skopeo.inspect(at, skopeoAccess(registry)))['Layers']).toHaveLength(2);
+        await skopeo.copy(at, `oci:${folder.path}/piped-${name}`, { source: skopeoAccess(registry) });
+      }
+    } finally {
+      await registry.close();
+    }
+  });
+
   test('an archive that skopeo wrote is pushed with its digest', async () => {
     const registry = await startDockerRegistry();
     try {
@@ -378,7 +411,8 @@ describeDockerd('real docker save archives', () => {
     [dockerd, registry, skopeo] = await Promise.all([startDockerd(), startDockerRegistry(), openSkopeo()]);
     await dockerd.importBaseImage('base:1', {
       'etc/os-release': 'ID=test\n',
-      'bin/big': Buffer.alloc(2_000_000, 'regops'),
+      // More than what is held of a pipe in memory.
+      'bin/big': randomBytes(9_000_000),
     });
     await dockerd.commitImage('base:2', 'base:1', { 'srv/data': 'second layer' });
     await dockerd.buildImage('app:1', 'FROM base:2\nADD hello /hello\nENV A=b\nLABEL l=m\n', {
@@ -412,6 +446,7 @@ describeDockerd('real docker save archives', () => {
     good(
       await runCommand('push-tar', ['-', '--to', `${registry.host}/piped/app:1`], {
         stdin: await readFile(one),
+        env: { TMPDIR: join(folder.path, 'no temporary file can be written here') },
       }),
     );
 

@@ -29,6 +29,13 @@ export interface BlobOutcome {
   readonly size: number;
   readonly status: PushedBlob['status'] | 'planned';
   readonly sentBytes: number;
+  /** Time spent on it before its turn came. */
+  readonly durationMs?: number;
+}
+
+/** Blobs that went to a repository before their turn came. */
+export interface BlobsAhead {
+  outcome(client: RegistryClient, repository: string, digest: Digest): BlobOutcome | undefined;
 }
 
 /** Told what became of the blob in a repository, and how long that took. */
@@ -51,6 +58,7 @@ type Options = Pick<PushTarOptions, 'compressionLevel' | 'chunkSize' | 'dryRun'>
  * registry that mounts.
  *
  * @param served told of each repository in turn
+ * @param ahead what need not be looked for any more
  */
 export async function deliverBlob(
   work: BlobWork,
@@ -58,8 +66,9 @@ export async function deliverBlob(
   context: PushTarContext,
   signal: AbortSignal,
   served: Served,
+  ahead?: BlobsAhead,
 ): Promise<void> {
-  const delivery = new BlobDelivery(work, options, context, signal);
+  const delivery = new BlobDelivery(work, options, context, signal, ahead);
   const serve = async (
     repository: string,
     bring: () => Promise<BlobOutcome | undefined>,
@@ -67,7 +76,7 @@ export async function deliverBlob(
     throwIfAborted(signal);
     const began = context.clock.now();
     const outcome = await bring();
-    if (outcome) served(repository, { ...outcome, durationMs: context.clock.now() - began });
+    if (outcome) served(repository, { durationMs: context.clock.now() - began, ...outcome });
     return outcome !== undefined;
   };
   if (options.dryRun) {
@@ -87,6 +96,7 @@ class BlobDelivery {
   readonly #options: Options;
   readonly #context: PushTarContext;
   readonly #signal: AbortSignal;
+  readonly #ahead: BlobsAhead | undefined;
   /** Repositories that have it. */
   readonly #holders: string[] = [];
   /** Digest and size as far as they are known: of a layer, what an earlier push found it to become. */
@@ -94,11 +104,18 @@ class BlobDelivery {
   /** Under what the layer cache remembers that, for as long as nobody but the cache says so. */
   #recalledBy: CacheKey | undefined;
 
-  constructor(work: BlobWork, options: Options, context: PushTarContext, signal: AbortSignal) {
+  constructor(
+    work: BlobWork,
+    options: Options,
+    context: PushTarContext,
+    signal: AbortSignal,
+    ahead: BlobsAhead | undefined,
+  ) {
     this.#work = work;
     this.#options = options;
     this.#context = context;
     this.#signal = signal;
+    this.#ahead = ahead;
     const { plan } = work;
     if (plan.kind === 'stored') {
       this.#known = plan;
@@ -125,6 +142,11 @@ class BlobDelivery {
     const { client, missing } = this.#work;
     const known = this.#known;
     if (!known || missing?.has(known.digest)) return undefined;
+    const sent = this.#ahead?.outcome(client, repository, known.digest);
+    if (sent) {
+      this.#holders.push(repository);
+      return sent;
+    }
     try {
       const pushed = await pushBlob(client, repository, known, undefined, { signal: this.#signal });
       return pushed && this.#settled(repository, pushed, this.#task(repository));

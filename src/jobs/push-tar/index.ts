@@ -3,10 +3,11 @@
  * every image is planned, blobs go concurrently and each at most once per registry, then manifests from the
  * inside out, then tags.
  */
-import { type Archive, openArchive, STDIN_NAME } from '../../archive/index.ts';
+import { type Archive, openArchive, type SendAhead, STDIN_NAME } from '../../archive/index.ts';
 import { asRegopsError, counted, mapConcurrently, RegopsError, throwIfAborted } from '../../base/index.ts';
 import { digestMismatch, formatPlatform, formatReference, type Manifest } from '../../oci/index.ts';
 import { headManifest, missingBlobsOf, putManifest, type RegistryClient } from '../../registry/index.ts';
+import { LayersAhead, passLayersBy, placeAhead } from './ahead.ts';
 import { type BlobWork, deliverBlob, type Served } from './blob-work.ts';
 import { type Delivery, planDeliveries } from './destinations.ts';
 import { toldProgress } from './events.ts';
@@ -56,12 +57,20 @@ export async function pushTar(
   const told = telling(context);
   const archives: Archive[] = [];
   try {
-    for (const path of options.archives) archives.push(await open(path, context));
+    const place = options.spool ? undefined : placeAhead(options);
+    const ahead = place && !options.dryRun ? new LayersAhead(place, options, told) : undefined;
+    const sendAhead = options.dryRun && !options.spool ? passLayersBy : ahead?.send;
+    try {
+      for (const path of options.archives) archives.push(await open(path, told, sendAhead));
+    } finally {
+      // What was compressed is known to the next run, whatever becomes of this one.
+      if (ahead) await context.layerCache.save();
+    }
     const deliveries = planDeliveries(selectImages(archives, options.images), options.destinations);
     const shipments = await planShipments(deliveries, options, context);
     let error: RegopsError | undefined;
     try {
-      await ship(shipments, options, told);
+      await ship(shipments, options, told, ahead);
     } catch (thrown) {
       error = asRegopsError(thrown);
     }
@@ -82,11 +91,15 @@ function telling(context: PushTarContext): PushTarContext {
   return { ...context, progress: told };
 }
 
-async function open(path: string, context: PushTarContext): Promise<Archive> {
+async function open(
+  path: string,
+  context: PushTarContext,
+  sendAhead: SendAhead | undefined,
+): Promise<Archive> {
   const { signal, log, stdin, stdinName = STDIN_NAME } = context;
   throwIfAborted(signal);
   context.progress.phase(`reading ${path === '-' ? stdinName : path}`);
-  return openArchive(path, { signal, log, stdin, stdinName });
+  return openArchive(path, { signal, log, stdin, stdinName, sendAhead });
 }
 
 async function planShipments(
@@ -146,6 +159,7 @@ async function ship(
   shipments: readonly Shipment[],
   options: PushTarOptions,
   context: PushTarContext,
+  ahead: LayersAhead | undefined,
 ): Promise<void> {
   const works = blobWorks(shipments);
   const registries = new Set(shipments.map((shipment) => shipment.client.domain));
@@ -155,21 +169,31 @@ async function ship(
   const sizes = works.flatMap((work) => work.repositories.map(() => storedSize(work.plan)));
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
   context.onEvent?.({ type: 'plan', plan: { images: shipments.length, blobs: sizes.length, bytes } });
-  if (!options.dryRun) context.progress.expect(sizes.length, bytes);
+  const done = ahead?.sums ?? { blobs: 0, bytes: 0 };
+  if (!options.dryRun) {
+    context.progress.expect(Math.max(0, sizes.length - done.blobs), Math.max(0, bytes - done.bytes));
+  }
   await mapConcurrently(works, options.concurrency, context.signal, async (work, signal) => {
-    await deliverBlob(work, options, context, signal, (repository, outcome) => {
-      context.onEvent?.({
-        type: 'blob',
-        repository: `${work.client.domain}/${repository}`,
-        blob: describeBlob(work.plan, outcome),
-      });
-      for (const shipment of shipments) {
-        const { client, delivery } = shipment;
-        if (client === work.client && delivery.repository === repository) {
-          shipment.outcomes.set(work.plan.key, outcome);
+    await deliverBlob(
+      work,
+      options,
+      context,
+      signal,
+      (repository, outcome) => {
+        context.onEvent?.({
+          type: 'blob',
+          repository: `${work.client.domain}/${repository}`,
+          blob: describeBlob(work.plan, outcome),
+        });
+        for (const shipment of shipments) {
+          const { client, delivery } = shipment;
+          if (client === work.client && delivery.repository === repository) {
+            shipment.outcomes.set(work.plan.key, outcome);
+          }
         }
-      }
-    });
+      },
+      ahead,
+    );
     // What was compressed is known to the next run, whatever becomes of this one.
     await context.layerCache.save();
   });

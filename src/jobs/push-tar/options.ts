@@ -40,6 +40,8 @@ export interface PushTarOptions {
   readonly concurrency: number;
   /** Send blobs in chunks of this many bytes. */
   readonly chunkSize?: number | undefined;
+  /** Copy what comes through a pipe to a temporary file before anything of it is sent. */
+  readonly spool?: boolean | undefined;
   /** Ask and plan, but send nothing. */
   readonly dryRun: boolean;
 }

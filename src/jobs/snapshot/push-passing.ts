@@ -1,13 +1,7 @@
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import {
-  type LayerCache,
-  type PassingFile,
-  packedFacts,
-  packLayer,
-  passingFiles,
-} from '../../archive/index.ts';
-import { isRegopsError, metered, RegopsError } from '../../base/index.ts';
+import { type LayerCache, type PassingFile, passTar } from '../../archive/index.ts';
+import { isRegopsError, RegopsError } from '../../base/index.ts';
 import type { Engine, Image } from '../../engine/index.ts';
 import {
   buildImageManifest,
@@ -23,14 +17,15 @@ import {
 } from '../../oci/index.ts';
 import {
   bytesSource,
+  hasPassed,
   type PushedBlob,
   pushBlob,
   putManifest,
   type RegistryClient,
   registryCodeOf,
   type UploadJournal,
-  uploadBlob,
 } from '../../registry/index.ts';
+import { pushPassingLayer } from '../passing-layer.ts';
 import type { PushedArchive, SnapshotContext } from './options.ts';
 import { isSavedConfig, savedLayerNames } from './saved-layers.ts';
 
@@ -59,9 +54,7 @@ export async function pushPassing(
   const memory = { cache: await packing.cache(), journal: await packing.journal?.() };
   const push = new PassingPush(image, reference, client, context, memory);
   try {
-    for await (const file of passingFiles(exported as AsyncIterable<Buffer>, 'what the engine exports')) {
-      await push.take(file);
-    }
+    await passTar(exported, 'what the engine exports', (file) => push.take(file));
     return await push.finish();
   } catch (error) {
     if (context.signal.aborted || !push.wantsAnotherPass(error)) throw error;
@@ -84,8 +77,6 @@ class PassingPush {
   readonly #layers = new Map<Digest, PushedBlob>();
   #config: Buffer | undefined;
   #sentBytes = 0;
-  /** A layer that had passed was wanted again. */
-  #isSpent = false;
 
   constructor(
     image: Image,
@@ -152,7 +143,7 @@ class PassingPush {
   /** Whether a failure is one that a second export could do without. */
   wantsAnotherPass(error: unknown): boolean {
     return (
-      this.#isSpent ||
+      hasPassed(error) ||
       isRegopsError(error, 'ARCHIVE_INVALID') ||
       isRegopsError(error, 'DIGEST_MISMATCH') ||
       ['MANIFEST_BLOB_UNKNOWN', 'BLOB_UNKNOWN'].includes(registryCodeOf(error) ?? '')
@@ -166,41 +157,14 @@ class PassingPush {
   async #push(diffId: Digest, file: PassingFile, onBytes: (bytes: number) => void): Promise<PushedBlob> {
     const { signal, packing } = this.#context;
     const { repository } = this.#reference;
-    const open = this.#onePass(file);
-    const plain = { diffId, compression: 'none', size: file.size } as const;
-    const packed = packLayer({ ...plain, open: () => metered(open(), onBytes) }, packing);
-    const known = packed.facts ?? (packed.cacheKey && this.#cache.get(packed.cacheKey));
-    const there = known && (await pushBlob(this.#client, repository, known, undefined, { signal }));
-    if (there) return there;
-    const source = packed.facts
-      ? { kind: 'known' as const, ...packed.facts, open: () => packed.open() }
-      : {
-          kind: 'streamed' as const,
-          contentName: packed.cacheKey,
-          open: () => ({ stream: packed.open(), result: () => packedFacts(packed) }),
-        };
-    const {
-      digest,
-      size,
-      resumedBytes = 0,
-    } = await uploadBlob(this.#client, repository, source, {
-      signal,
-      journal: this.#journal,
-    });
-    if (packed.cacheKey) this.#cache.set(packed.cacheKey, { digest, size });
-    this.#sentBytes += size - resumedBytes;
-    return { digest, size, status: 'uploaded' };
-  }
-
-  /** Opens a file that passes; it cannot be opened again. */
-  #onePass(file: PassingFile): () => Readable {
-    let isOpened = false;
-    return () => {
-      this.#isSpent ||= isOpened;
-      if (isOpened) throw this.#unfit('a layer must be sent anew, and has passed');
-      isOpened = true;
-      return Readable.from(file.bytes(), { objectMode: false });
+    const layer = { diffId, compression: 'none', size: file.size, bytes: () => file.bytes() } as const;
+    const target = {
+      ...{ client: this.#client, repository, signal },
+      ...{ cache: this.#cache, journal: this.#journal },
     };
+    const { digest, size, status, sentBytes } = await pushPassingLayer(layer, packing, target, onBytes);
+    this.#sentBytes += sentBytes;
+    return { digest, size, status };
   }
 
   #unfit(why: string): RegopsError {

@@ -1,9 +1,9 @@
 import { backoffDelayMs, RegopsError } from '../../base/index.ts';
 import { discardBody, type HttpResponse, headerOf } from '../../http/index.ts';
 import { readComplaint } from '../failure.ts';
-import { pieceReader } from './pieces.ts';
+import type { PieceReader } from './pieces.ts';
 import { bytesStored, rangeEnd, type UploadSession } from './session.ts';
-import type { BlobFacts, UploadSource } from './source.ts';
+import type { BlobFacts } from './source.ts';
 import type { TransferOptions } from './whole.ts';
 
 /** Chunks shrink no further than this, whoever finds them too large. */
@@ -27,57 +27,52 @@ export interface Chunking {
  */
 export async function uploadChunked(
   session: UploadSession,
-  source: UploadSource,
+  reader: PieceReader,
   chunking: Chunking,
   options: TransferOptions,
 ): Promise<BlobFacts> {
-  const reader = pieceReader(source);
   const { traits, clock, domain } = session.client;
   const floor = Math.max(SMALLEST_CHUNK, session.chunkMinimum);
   let chunk = Math.max(chunking.chunkSize, session.chunkMinimum, 1);
   let offset = chunking.from;
   let furthest = offset;
   let corrections = 0;
-  try {
-    for (;;) {
-      const piece = await reader.piece(offset, chunk);
-      if (!piece) break;
-      const end = offset + piece.size;
-      const response = await session.patch(piece, [offset, end - 1], options.signal);
-      const isRefused = response.status < 200 || response.status >= 300;
-      if (isRefused && corrections === MAX_CORRECTIONS) throw await session.refusal(response);
-      const smaller = isRefused ? await shrunkChunk(response, piece.size, floor) : undefined;
-      let moved = offset;
-      if (smaller !== undefined) {
-        chunk = smaller;
-        traits.bodyLimit = Math.min(traits.bodyLimit ?? smaller, smaller);
-        session.follow(response);
-      } else if (isRefused) {
-        moved = await recoveredOffset(session, response, end, options.signal);
-        // A request that was cut off may still be at work over there: it is given time to be noticed.
-        if (moved === offset) await clock.sleep(backoffDelayMs(corrections + 1, STANDSTILL), options.signal);
-      } else {
-        await discardBody(response);
-        session.follow(response);
-        moved = nextOffset(headerOf(response, 'range'), offset, piece.size);
-      }
-      // A registry that takes a byte at a time, or none, is not served for ever.
-      if (moved < end && ++corrections > MAX_CORRECTIONS) {
-        throw new RegopsError('PROTOCOL_VIOLATION', `${domain} does not get on with an upload`);
-      }
-      if (moved === end && end > furthest) corrections = 0;
-      furthest = Math.max(furthest, moved);
-      options.onBytes(moved - offset);
-      offset = moved;
-      await options.onStored(offset);
+  for (;;) {
+    const piece = await reader.piece(offset, chunk);
+    if (!piece) break;
+    const end = offset + piece.size;
+    const response = await session.patch(piece, [offset, end - 1], options.signal);
+    const isRefused = response.status < 200 || response.status >= 300;
+    if (isRefused && corrections === MAX_CORRECTIONS) throw await session.refusal(response);
+    const smaller = isRefused ? await shrunkChunk(response, piece.size, floor) : undefined;
+    let moved = offset;
+    if (smaller !== undefined) {
+      chunk = smaller;
+      traits.bodyLimit = Math.min(traits.bodyLimit ?? smaller, smaller);
+      session.follow(response);
+    } else if (isRefused) {
+      moved = await recoveredOffset(session, response, end, options.signal);
+      // A request that was cut off may still be at work over there: it is given time to be noticed.
+      if (moved === offset) await clock.sleep(backoffDelayMs(corrections + 1, STANDSTILL), options.signal);
+    } else {
+      await discardBody(response);
+      session.follow(response);
+      moved = nextOffset(headerOf(response, 'range'), offset, piece.size);
     }
-    const blob = reader.facts();
-    options.onKnown(blob);
-    await session.commit(blob, options.signal);
-    return blob;
-  } finally {
-    reader.close();
+    // A registry that takes a byte at a time, or none, is not served for ever.
+    if (moved < end && ++corrections > MAX_CORRECTIONS) {
+      throw new RegopsError('PROTOCOL_VIOLATION', `${domain} does not get on with an upload`);
+    }
+    if (moved === end && end > furthest) corrections = 0;
+    furthest = Math.max(furthest, moved);
+    options.onBytes(moved - offset);
+    offset = moved;
+    await options.onStored(offset);
   }
+  const blob = reader.facts();
+  options.onKnown(blob);
+  await session.commit(blob, options.signal);
+  return blob;
 }
 
 /**

@@ -1,7 +1,14 @@
 import { pipeline, Readable } from 'node:stream';
 import { RegopsError } from '../../base/index.ts';
 import { verifyingStream } from '../../oci/index.ts';
-import type { BlobFacts, KnownBlob, StreamedBlob, UploadSource } from './source.ts';
+import {
+  type BlobFacts,
+  bytesSource,
+  type KnownBlob,
+  type LastingBlob,
+  type PassingBlob,
+  type StreamedBlob,
+} from './source.ts';
 
 /** Bytes of a blob that go in one request; may be opened again as long as no other piece was asked for. */
 export interface Piece {
@@ -24,8 +31,8 @@ export interface PieceReader {
   close(): void;
 }
 
-/** Reads any source. Pieces of a {@link StreamedBlob} are held in memory, since their size has to be known first. */
-export function pieceReader(source: UploadSource): PieceReader {
+/** Reads what can be read again. Pieces of a {@link StreamedBlob} are held in memory, since their size has to be known first. */
+export function pieceReader(source: LastingBlob): PieceReader {
   return source.kind === 'known' ? new KnownPieces(source) : new HeldPieces(source);
 }
 
@@ -117,21 +124,24 @@ class KnownPieces implements PieceReader {
 
 /** Pieces of a blob that comes into being: the one that is being sent is kept until the next is asked for. */
 class HeldPieces implements PieceReader {
-  readonly #blob: StreamedBlob;
+  readonly #blob: Pick<StreamedBlob, 'open'>;
   #opened: ReturnType<StreamedBlob['open']> | undefined;
   #pass: Pass | undefined;
   /** What is in memory, and the offset at which it begins. */
   #held: Buffer[] = [];
   #heldAt = 0;
 
-  constructor(blob: StreamedBlob) {
+  constructor(blob: Pick<StreamedBlob, 'open'>) {
     this.#blob = blob;
   }
 
+  /** Offset of the first byte that can be read without another pass. */
+  get from(): number {
+    return this.#heldAt;
+  }
+
   async piece(offset: number, length: number): Promise<Piece | undefined> {
-    const pass = await this.#passAt(offset);
-    for await (const chunk of pass.take(offset + length - pass.position)) this.#held.push(chunk);
-    const bytes = cut(this.#held, length);
+    const bytes = cut(await this.#upTo(offset, length), length);
     const size = lengthOf(bytes);
     return size === 0 ? undefined : { size, open: () => Readable.from(bytes, { objectMode: false }) };
   }
@@ -145,6 +155,28 @@ class HeldPieces implements PieceReader {
 
   close(): void {
     this.#pass?.close();
+  }
+
+  /** All bytes, from the first one on. */
+  async *rest(): AsyncGenerator<Buffer> {
+    const pass = await this.#passAt(0);
+    const held = this.#held;
+    this.#held = [];
+    yield* held;
+    yield* pass.take(Number.POSITIVE_INFINITY);
+  }
+
+  /** All bytes, when they turn out to be no more than so many. */
+  async whole(most: number): Promise<Buffer | undefined> {
+    const held = await this.#upTo(0, most + 1);
+    return lengthOf(held) <= most ? Buffer.concat(held) : undefined;
+  }
+
+  /** Holds bytes from the offset on: so many, or as many as there are. */
+  async #upTo(offset: number, length: number): Promise<Buffer[]> {
+    const pass = await this.#passAt(offset);
+    for await (const chunk of pass.take(offset + length - pass.position)) this.#held.push(chunk);
+    return this.#held;
   }
 
   /** The pass, with what is held beginning at the offset. */
@@ -171,6 +203,60 @@ class HeldPieces implements PieceReader {
     }
     this.#heldAt = offset;
     return pass;
+  }
+}
+
+/** Bytes that are read ahead of a blob that passes, while a piece of it is sent. */
+const READ_AHEAD = 8 * 1024 * 1024;
+
+/**
+ * Pieces of a blob whose bytes are there once. What has been sent is held until the next piece is asked for: up to
+ * there a try can be gone on with, and as long as that is the first piece, also begun anew.
+ */
+export class PassingPieces implements PieceReader {
+  readonly #blob: PassingBlob;
+  readonly #pieces: HeldPieces;
+
+  constructor(blob: PassingBlob) {
+    this.#blob = blob;
+    this.#pieces = new HeldPieces({
+      open: () => {
+        const { stream, result } = blob.open();
+        return { stream: Readable.from(stream, { objectMode: false, highWaterMark: READ_AHEAD }), result };
+      },
+    });
+  }
+
+  /** No byte has passed for good. */
+  get isWhole(): boolean {
+    return this.#pieces.from === 0;
+  }
+
+  /** Throws UPLOAD_REJECTED also for an offset before what is held. */
+  async piece(offset: number, length: number): Promise<Piece | undefined> {
+    if (offset < this.#pieces.from) {
+      throw new RegopsError('UPLOAD_REJECTED', 'the registry wants bytes that it had taken already');
+    }
+    return this.#pieces.piece(offset, length);
+  }
+
+  facts(): BlobFacts {
+    return this.#pieces.facts();
+  }
+
+  /** A blob of at most so many bytes, from memory: it can be sent in any way. */
+  async small(most: number): Promise<KnownBlob | undefined> {
+    const bytes = await this.#pieces.whole(most);
+    return bytes && bytesSource(bytes, this.facts().digest);
+  }
+
+  /** Puts the whole blob where it can be read again. */
+  keep(): Promise<KnownBlob> {
+    return this.#blob.keep(this.#pieces.rest());
+  }
+
+  close(): void {
+    this.#pieces.close();
   }
 }
 

@@ -21,9 +21,14 @@ export function isPassing(error: unknown): boolean {
   return isDrop(error) || sessionLost || isDigestRefusal(error);
 }
 
-/** The same error, with another hint before its own. */
-export function withHint(error: unknown, hint: string): unknown {
+/** The same error: what came of it could be helped only by bytes that have passed. */
+export function afterPassing(error: unknown): unknown {
   if (!isRegopsError(error)) return error;
   const { code, message, hints, details, cause } = error;
-  return new RegopsError(code, message, { hints: [hint, ...hints], details, cause });
+  return new RegopsError(code, message, { hints, details: { ...details, passed: true }, cause });
+}
+
+/** True for the failure of an upload that would have been begun anew if its bytes had not passed by then. */
+export function hasPassed(error: unknown): error is RegopsError {
+  return isRegopsError(error) && error.details['passed'] === true;
 }

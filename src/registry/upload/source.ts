@@ -23,7 +23,21 @@ export interface StreamedBlob {
   open(): { readonly stream: Readable; result(): BlobFacts };
 }
 
-export type UploadSource = KnownBlob | StreamedBlob;
+/** A blob whose bytes are there once: what comes through a pipe. */
+export interface PassingBlob {
+  readonly kind: 'passing';
+  /** As {@link StreamedBlob.contentName}. */
+  readonly contentName?: string | undefined;
+  /** Its bytes from the first one on; called once. `result` may be asked once the stream has ended well. */
+  open(): { readonly stream: Readable; result(): BlobFacts };
+  /** Puts them where they can be read again, for a registry that takes no chunks; called once at most. */
+  keep(bytes: AsyncIterable<Buffer>): Promise<KnownBlob>;
+}
+
+/** What can be read as often as needed. */
+export type LastingBlob = KnownBlob | StreamedBlob;
+
+export type UploadSource = LastingBlob | PassingBlob;
 
 /** A blob of a few bytes that is already in memory. */
 export function bytesSource(bytes: Uint8Array, digest: Digest): KnownBlob {

@@ -1,13 +1,22 @@
-import { backoffDelayMs, throwIfAborted } from '../../base/index.ts';
+import { backoffDelayMs, throwIfAborted, withHint } from '../../base/index.ts';
 import { headBlob } from '../blobs.ts';
 import { pushScope, type RegistryClient } from '../client.ts';
 import { statusOf } from '../failure.ts';
 import { SMALLEST_CHUNK } from './chunked.ts';
 import type { JournalEntry, UploadJournal } from './journal.ts';
+import { PassingPieces } from './pieces.ts';
 import { UploadSession } from './session.ts';
-import { isDigestRefusal, isDrop, isPassing, withHint } from './setbacks.ts';
-import type { BlobFacts, UploadSource } from './source.ts';
-import { chooseWay, mayBeLarge, refusedWay, type Way, WORTH_RESUMING } from './ways.ts';
+import { afterPassing, isDigestRefusal, isDrop, isPassing } from './setbacks.ts';
+import type { BlobFacts, LastingBlob, UploadSource } from './source.ts';
+import {
+  chooseWay,
+  mayBeLarge,
+  PASSING_CHUNK,
+  passingWay,
+  refusedWay,
+  type Way,
+  WORTH_RESUMING,
+} from './ways.ts';
 import type { TransferOptions } from './whole.ts';
 
 const BACKOFF = { baseMs: 500, capMs: 30_000 } as const;
@@ -40,6 +49,9 @@ export interface UploadOptions {
  * bytes before that point were checked by nobody but the registry, when it compares the digest: if it does
  * not agree, the blob is sent from its first byte. An abort leaves nothing behind.
  *
+ * Of a blob that passes only the chunk under way can be sent again: what needs more ends it with an error that
+ * `hasPassed` knows.
+ *
  * @throws UPLOAD_REJECTED and `failure`'s errors; DIGEST_MISMATCH and SIZE_MISMATCH when the source does not
  *   hold what it promises
  */
@@ -49,14 +61,21 @@ export async function uploadBlob(
   source: UploadSource,
   options: UploadOptions = {},
 ): Promise<UploadedBlob> {
-  return new BlobUpload(client, repository, source, options).run();
+  const passing = source.kind === 'passing' ? new PassingPieces(source) : undefined;
+  try {
+    return await new BlobUpload(client, repository, source, passing, options).run();
+  } finally {
+    passing?.close();
+  }
 }
 
 /** The way of one blob into a repository, through all its tries. */
 class BlobUpload {
   readonly #client: RegistryClient;
   readonly #repository: string;
-  readonly #source: UploadSource;
+  #source: UploadSource;
+  /** What the source is read by while it passes. */
+  #passing: PassingPieces | undefined;
   readonly #options: UploadOptions;
   #entry: JournalEntry | undefined;
   /** Bytes told to `onBytes` that still count. */
@@ -72,10 +91,17 @@ class BlobUpload {
   #noted: UploadSession | undefined;
   #noting: Promise<void> | undefined;
 
-  constructor(client: RegistryClient, repository: string, source: UploadSource, options: UploadOptions) {
+  constructor(
+    client: RegistryClient,
+    repository: string,
+    source: UploadSource,
+    passing: PassingPieces | undefined,
+    options: UploadOptions,
+  ) {
     this.#client = client;
     this.#repository = repository;
     this.#source = source;
+    this.#passing = passing;
     this.#options = options;
     const content = source.kind === 'known' ? source.digest : source.contentName;
     this.#entry =
@@ -90,7 +116,7 @@ class BlobUpload {
     let session = await this.#firstSession();
     for (let attempt = 1; ; ) {
       session ??= await UploadSession.start(this.#client, this.#repository, signal);
-      const way = this.#way();
+      const way = await this.#wayIn(session);
       const reached = this.#stored;
       try {
         const { digest, size } = await way.send(session, this.#transfer(session));
@@ -161,7 +187,7 @@ class BlobUpload {
       const other = this.#otherWay(way, error);
       if (other !== undefined) {
         log.trace(`upload to ${this.#where}, sent ${way}: ${other}`);
-        this.#moveTo(0);
+        this.#beginAnew(error);
         return 'otherwise';
       }
       if (!isPassing(error) || (this.#digestRefused && isDigestRefusal(error))) throw error;
@@ -186,7 +212,7 @@ class BlobUpload {
         log.trace(`upload to ${this.#where} goes on after ${reached} bytes`);
         return 'resume';
       }
-      this.#moveTo(0);
+      this.#beginAnew(error);
       log.trace(`upload to ${this.#where} starts again (try ${attempt + 1})`);
       return 'anew';
     } finally {
@@ -198,14 +224,37 @@ class BlobUpload {
     }
   }
 
+  /** Throws the error that would have it so when the first bytes have passed. */
+  #beginAnew(error: unknown): void {
+    if (this.#passing && !this.#passing.isWhole) throw afterPassing(error);
+    this.#moveTo(0);
+  }
+
   get #where(): string {
     return `${this.#client.domain}/${this.#repository}`;
   }
 
-  #way(): Way {
+  /** How the blob goes next; a session that is left for an error is cancelled. */
+  async #wayIn(session: UploadSession): Promise<Way> {
+    const { traits } = this.#client;
     const { chunkSize } = this.#options;
     const state = { chunkSize, from: this.#stored, drops: this.#drops };
-    return chooseWay(this.#source, this.#client.traits, state);
+    try {
+      if (this.#passing) {
+        const small = this.#stored === 0 && (await this.#passing.small(PASSING_CHUNK));
+        const way = small ? undefined : passingWay(this.#passing, traits, state, session.chunkMinimum);
+        if (way) return way;
+        this.#source = small || (await this.#passing.keep());
+        this.#blob = this.#source;
+        this.#passing = undefined;
+      }
+      return chooseWay(this.#source as LastingBlob, traits, state);
+    } catch (error) {
+      await session.cancel();
+      await this.#forget();
+      throwIfAborted(this.#options.signal);
+      throw error;
+    }
   }
 
   #transfer(session: UploadSession): TransferOptions {
@@ -229,9 +278,14 @@ class BlobUpload {
   /** How far the registry got, when a try broke off so late that it is worth going on with it. */
   async #reached(session: UploadSession, way: Way['name']): Promise<number | undefined> {
     if (this.#client.traits.chunksRefused) return undefined;
-    const isLarge = way === 'in chunks' ? mayBeLarge(this.#source) : this.#counted >= WORTH_RESUMING;
+    const isLarge =
+      way === 'in chunks'
+        ? this.#passing || mayBeLarge(this.#source as LastingBlob)
+        : this.#counted >= WORTH_RESUMING;
     const reached = isLarge ? await session.reached(this.#options.signal) : undefined;
-    return reached !== undefined && reached >= Math.max(this.#stored, WORTH_RESUMING) ? reached : undefined;
+    // What has passed can only be gone on with.
+    const least = this.#passing ? 1 : WORTH_RESUMING;
+    return reached !== undefined && reached >= Math.max(this.#stored, least) ? reached : undefined;
   }
 
   /** What is done instead of what was refused; undefined when a refusal says nothing about how the blob was sent. */

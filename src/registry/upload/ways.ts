@@ -4,8 +4,9 @@ import type { RegistryClient } from '../client.ts';
 import { registryCodeOf, statusOf } from '../failure.ts';
 import type { RegistryTraits } from '../traits.ts';
 import { type Chunking, SMALLEST_CHUNK, uploadChunked } from './chunked.ts';
+import { type PassingPieces, type PieceReader, pieceReader } from './pieces.ts';
 import type { UploadSession } from './session.ts';
-import type { BlobFacts, KnownBlob, UploadSource } from './source.ts';
+import type { BlobFacts, KnownBlob, LastingBlob, UploadSource } from './source.ts';
 import { type TransferOptions, uploadStreamed, uploadWhole } from './whole.ts';
 
 /** Fewer bytes than these are sent again sooner than it is asked, or noted, how far they got. */
@@ -14,6 +15,8 @@ export const WORTH_RESUMING = 4 * 1024 * 1024;
 const FIRST_CHUNK = 64 * 1024 * 1024;
 /** The same for a blob that comes into being: its chunks are held in memory. */
 const HELD_CHUNK = 16 * 1024 * 1024;
+/** The same for what passes, which goes in chunks from the start. */
+export const PASSING_CHUNK = 8 * 1024 * 1024;
 /** So many broken connections say that this blob does not get through in one request. */
 const DROPS_UNTIL_CHUNKS = 2;
 
@@ -34,12 +37,12 @@ export interface UploadState {
 }
 
 /** False for a blob that is sent again sooner than asked for. */
-export function mayBeLarge(source: UploadSource): boolean {
+export function mayBeLarge(source: LastingBlob): boolean {
   return source.kind === 'streamed' || source.size >= WORTH_RESUMING;
 }
 
 /** How to send a blob next: in one request where nothing speaks against it. Pure. */
-export function chooseWay(source: UploadSource, traits: RegistryTraits, state: UploadState): Way {
+export function chooseWay(source: LastingBlob, traits: RegistryTraits, state: UploadState): Way {
   const { from, drops, chunkSize: wanted } = state;
   const limit = Math.min(wanted ?? Number.POSITIVE_INFINITY, traits.bodyLimit ?? Number.POSITIVE_INFINITY);
   const isLimited = source.kind === 'streamed' ? Number.isFinite(limit) : source.size > limit;
@@ -61,6 +64,24 @@ export function chooseWay(source: UploadSource, traits: RegistryTraits, state: U
       await uploadWhole(session, source, transfer);
       return source;
     },
+  };
+}
+
+/**
+ * How to send what passes: in chunks, so that what breaks off can be gone on with. Undefined where there can be none,
+ * or too large ones for memory. Pure.
+ */
+export function passingWay(
+  pieces: PassingPieces,
+  traits: RegistryTraits,
+  { from, chunkSize = PASSING_CHUNK }: UploadState,
+  chunkMinimum: number,
+): Way | undefined {
+  if (traits.chunksRefused || chunkMinimum > FIRST_CHUNK) return undefined;
+  const chunking = { from, chunkSize: Math.min(chunkSize, HELD_CHUNK, traits.bodyLimit ?? HELD_CHUNK) };
+  return {
+    name: 'in chunks',
+    send: (session, transfer) => uploadChunked(session, pieces, chunking, transfer),
   };
 }
 
@@ -105,15 +126,28 @@ export function refusedWay(
 /** Chunks larger than may be held in memory need a known blob: one that comes into being is made once to measure it. */
 async function sendChunks(
   session: UploadSession,
-  source: UploadSource,
+  source: LastingBlob,
   chunking: Chunking,
   transfer: TransferOptions,
 ): Promise<BlobFacts> {
   if (source.kind === 'known' || session.chunkMinimum <= FIRST_CHUNK) {
-    return uploadChunked(session, source, chunking, transfer);
+    return sendPieces(session, pieceReader(source), chunking, transfer);
   }
   const { stream, result } = source.open();
   await finished(stream.resume(), { ...(transfer.signal ? { signal: transfer.signal } : {}) });
   const known: KnownBlob = { kind: 'known', ...result(), open: () => source.open().stream };
-  return uploadChunked(session, known, chunking, transfer);
+  return sendPieces(session, pieceReader(known), chunking, transfer);
+}
+
+async function sendPieces(
+  session: UploadSession,
+  reader: PieceReader,
+  chunking: Chunking,
+  transfer: TransferOptions,
+): Promise<BlobFacts> {
+  try {
+    return await uploadChunked(session, reader, chunking, transfer);
+  } finally {
+    reader.close();
+  }
 }

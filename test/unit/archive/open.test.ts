@@ -469,6 +469,22 @@ describe('what has to be spooled', () => {
     expect(await readdir(temp())).toEqual(['a.tar.gz']);
   });
 
+  it('refuses a member that claims more than there is room for, before it has come', async () => {
+    let given = 0;
+    async function* endless(): AsyncGenerator<Buffer> {
+      yield tarOf([{ name: 'x', size: 2 ** 50 }], { end: false });
+      for (;;) {
+        given++;
+        yield Buffer.alloc(64 * 1024);
+      }
+    }
+    const options = { stdin: Readable.from(endless()), tempDir: temp() };
+    await expect(openArchive('-', options)).rejects.toThrow(
+      failure('IO_FAILED', `'x'`, `${2 ** 50} bytes`, temp(), 'TMPDIR'),
+    );
+    expect(given).toBeLessThan(10);
+  });
+
   it('stops waiting for a silent input when interrupted', async () => {
     const silent = new PassThrough();
     const stop = new AbortController();
@@ -482,7 +498,7 @@ describe('what has to be spooled', () => {
   it('stops in the middle of writing when interrupted', async () => {
     const stop = new AbortController();
     async function* endless(): AsyncGenerator<Buffer> {
-      yield tarOf([{ name: 'x', size: 1e12 }], { end: false });
+      yield tarOf([{ name: 'x', size: 1e7 }], { end: false });
       for (let at = 0; ; at++) {
         if (at === 20) stop.abort();
         yield Buffer.alloc(1024);

@@ -539,7 +539,7 @@ async function describeIndex(tar: TarIndex): Promise<Described> {
   const found: Described = {};
   for (const [name, one] of tar.members) {
     if (one.kind === 'file') found[name] = `file ${await textOf(tar, name)}`;
-    else if (one.kind !== 'other') found[name] = `${one.kind} ${one.target}`;
+    else if ('target' in one) found[name] = `${one.kind} ${one.target}`;
   }
   return found;
 }
