@@ -1,7 +1,6 @@
 import type { Duplex } from 'node:stream';
-import { isRegopsError, messageOf, RegopsError, systemCode } from '../base/index.ts';
+import { isRegopsError, messageOf, RegopsError, releasing, systemCode } from '../base/index.ts';
 import type { LayerCompression } from '../oci/index.ts';
-import { releasing } from './chunk-memory.ts';
 import { invalidArchive } from './failures.ts';
 import { CHUNK_BYTES } from './random-access-file.ts';
 import { isTarBlock, TAR_BLOCK_BYTES } from './tar-header.ts';

@@ -1,6 +1,6 @@
 import { versions } from 'node:process';
+import { releasing } from '../base/index.ts';
 import type { LayerCompression } from '../oci/index.ts';
-import { releasing } from './chunk-memory.ts';
 import { type Chunks, through } from './compression.ts';
 import { gzipInBlocks } from './gzip-blocks.ts';
 import { CHUNK_BYTES } from './random-access-file.ts';
@@ -21,7 +21,7 @@ export interface Packer {
 
 /** gzip in parallel blocks, zstd by Node's own; both in the thread pool, so that the event loop goes on. */
 export const parallelPacker: Packer = {
-  version: `blocks-1-zlib-${versions.zlib}-zstd-${versions['zstd']}`,
+  version: `blocks-2-zlib-${versions.zlib}-zstd-${versions['zstd']}`,
   pack: (plain, compression, level, plainBytes) =>
     compression === 'gzip' ? gzipInBlocks(plain, level) : zstdInOne(plain, level, plainBytes),
 };

@@ -1,7 +1,7 @@
 import { type BigIntStats, constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import { allocateChunk } from './chunk-memory.ts';
+import { allocateChunk } from '../base/index.ts';
 import { invalidArchive, readFailure } from './failures.ts';
 
 /** Bytes per read of a stream: large enough that neither the thread pool nor the hash waits for the loop. */

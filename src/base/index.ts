@@ -4,6 +4,7 @@
  */
 export * from './atomic-file.ts';
 export * from './backoff.ts';
+export * from './chunk-memory.ts';
 export * from './clock.ts';
 export * from './concurrency.ts';
 export * from './errors.ts';

@@ -1,5 +1,6 @@
 import type { ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { abortReason, RegopsError, throwIfAborted } from '../base/index.ts';
 import {
@@ -118,7 +119,8 @@ export function createAgent(options: AgentOptions): Agent {
           method: request.method,
           path: route.forward ? `${url.origin}${url.pathname}${url.search}` : `${url.pathname}${url.search}`,
           headers: headersFor(request, body, route),
-          body: body.content,
+          // undici's documentation names async iterables, its types do not.
+          body: body.content as Readable | Uint8Array | null,
           headersTimeout: answerMs,
           bodyTimeout: answerMs,
           // undici would close the connection after every HEAD, and a push is full of them.
@@ -129,19 +131,22 @@ export function createAgent(options: AgentOptions): Agent {
         signal,
       );
     } catch (error) {
-      if (body.content instanceof Relay) body.content.destroy();
+      body.close();
       throw toError(error);
     }
     if (answer.statusCode === 407 && route.forward) {
       answer.body.on('error', () => {}).destroy();
       throw proxyRefused(route.forward, 407);
     }
+    // Whatever was not sent when the answer is over is not wanted any more.
+    const answerBody = new Relay(answer.body, { mapError: toError as (error: Error) => Error });
+    answerBody.once('close', body.close);
     return {
       status: answer.statusCode,
       headers: answer.headers as ResponseHeaders,
       url,
       foreign: request.foreign === true || url.origin !== boundOrigin,
-      body: new Relay(answer.body, { mapError: toError as (error: Error) => Error }),
+      body: answerBody,
     };
   }
 

@@ -1,13 +1,15 @@
-import type { Readable } from 'node:stream';
-import { isRegopsError, messageOf, RegopsError } from '../base/index.ts';
+import { getDefaultHighWaterMark, type Readable } from 'node:stream';
+import { isRegopsError, messageOf, RegopsError, releaseChunk } from '../base/index.ts';
 import type { HttpRequest } from './message.ts';
 import { Relay } from './relay.ts';
 
 /** A body ready to be sent once. */
 export interface OpenedBody {
-  readonly content: Uint8Array | Relay | null;
+  readonly content: Uint8Array | AsyncIterable<Buffer> | null;
   /** Its exact length, when known. */
   readonly size?: number;
+  /** Lets go of its source, however much of it was sent. */
+  close(): void;
 }
 
 /**
@@ -16,9 +18,9 @@ export interface OpenedBody {
  * its own failure is IO_FAILED, or the RegopsError it threw.
  */
 export async function openBody(body: HttpRequest['body']): Promise<OpenedBody> {
-  if (body === undefined) return { content: null };
-  if (body instanceof Uint8Array) return { content: body, size: body.length };
-  const { size } = body;
+  if (body === undefined) return { content: null, close() {} };
+  if (body instanceof Uint8Array) return { content: body, size: body.length, close() {} };
+  const { size, passing = false } = body;
   let source: Readable;
   try {
     source = await body.open();
@@ -26,7 +28,7 @@ export async function openBody(body: HttpRequest['body']): Promise<OpenedBody> {
     throw localError(error);
   }
   let seen = 0;
-  const content = new Relay(source, {
+  const relay = new Relay(source, {
     onBytes(bytes) {
       seen += bytes;
       return size !== undefined && seen > size ? sizeMismatch(size, `more than ${size}`) : undefined;
@@ -34,7 +36,25 @@ export async function openBody(body: HttpRequest['body']): Promise<OpenedBody> {
     onEnd: () => (size !== undefined && seen < size ? sizeMismatch(size, String(seen)) : undefined),
     mapError: localError,
   });
-  return size === undefined ? { content } : { content, size };
+  return {
+    content: passing ? sentChunks(relay) : (relay as AsyncIterable<Buffer>),
+    ...(size === undefined ? {} : { size }),
+    close: () => relay.destroy(),
+  };
+}
+
+/**
+ * The chunks of a body, whose memory is given back once they are sent. undici asks for the next chunk when the socket
+ * has room again, which after a chunk beyond its high-water mark means: when all of that has left. A smaller one may
+ * still wait to be written, and is left to the garbage collector.
+ */
+async function* sentChunks(body: Relay): AsyncGenerator<Buffer> {
+  const socketBytes = getDefaultHighWaterMark(false);
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    const { length } = chunk;
+    yield chunk;
+    if (length > socketBytes) releaseChunk(chunk);
+  }
 }
 
 function localError(thrown: unknown): RegopsError {

@@ -1,5 +1,5 @@
 /**
- * Memory of the chunks that files are read in. V8 counts it and collects garbage each time some 64 MiB of it
+ * Memory of the chunks that layers are read, packed and sent in. V8 counts it and collects garbage each time some 64 MiB of it
  * have piled up, in the middle of a push again and again, with that much more memory at the peak. So whoever
  * has used up a chunk says so.
  */
@@ -31,8 +31,14 @@ export async function* releasing(chunks: AsyncIterable<Buffer>): AsyncGenerator<
   }
 }
 
-/** The same bytes, without the unused rest of the memory they lie in; the old buffer is empty afterwards. */
+/**
+ * The same bytes, without the unused rest of the memory they lie in, and to be released as a chunk; the old buffer is
+ * empty afterwards. Bytes that do not begin their memory are given as they are.
+ */
 export function shrunk(bytes: Buffer): Buffer {
   const { buffer, byteOffset, length } = bytes;
-  return byteOffset === 0 && buffer instanceof ArrayBuffer ? Buffer.from(buffer.transfer(length)) : bytes;
+  if (byteOffset !== 0 || !(buffer instanceof ArrayBuffer)) return bytes;
+  const memory = buffer.transfer(length);
+  chunks.add(memory);
+  return Buffer.from(memory);
 }
