@@ -1,7 +1,7 @@
 /**
- * Memory of the chunks that layers are read, packed and sent in. V8 counts it and collects garbage each time some 64 MiB of it
- * have piled up, in the middle of a push again and again, with that much more memory at the peak. So whoever
- * has used up a chunk says so.
+ * Memory of the chunks that layers are read, packed and sent in. V8 counts it and collects garbage each time some
+ * 64 MiB of it have piled up, in the middle of a push again and again, with that much more memory at the peak. So
+ * whoever has used up a chunk says so.
  */
 
 const chunks = new WeakSet<ArrayBuffer>();

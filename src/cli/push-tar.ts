@@ -3,6 +3,7 @@ import { type PushTarResult, pushTar, reportPushTar } from '../jobs/push-tar/ind
 import type { LayerCompression, Platform } from '../oci/index.ts';
 import { writeOutput } from './answer.ts';
 import type { CommandContext, Outcome } from './context.ts';
+import { letHeapGrow } from './heap-growth.ts';
 import { openLayerCache, openUploadJournal } from './lazy.ts';
 import { openRegistries, type RegistryFlagValues } from './registries.ts';
 import { type DestinationFlagValues, destinationsOf } from './targets.ts';
@@ -33,6 +34,7 @@ export async function pushTarCommand(
   if (digestFile !== undefined && flags['dry-run']) {
     throw new RegopsError('USAGE', '--digest-file: a dry run pushes nothing');
   }
+  letHeapGrow();
   const registries = await openRegistries(flags, context);
   const { result, error } = await pushTar(
     {

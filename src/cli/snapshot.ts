@@ -36,6 +36,7 @@ import { parseTarget } from '../registry/index.ts';
 import type { CommandContext, Outcome } from './context.ts';
 import { engineOf } from './engine.ts';
 import { EXIT_FOUND } from './exit-codes.ts';
+import { letHeapGrow } from './heap-growth.ts';
 import { openLayerCache, openUploadJournal } from './lazy.ts';
 import { openRegistries, type Registries, type RegistryFlagValues } from './registries.ts';
 import { readSnapshotConfig, type SnapshotRegistryBlock } from './snapshot-config.ts';
@@ -95,6 +96,7 @@ export async function snapshotPush(
   flags: SnapshotPushFlagValues,
   context: CommandContext,
 ): Promise<Outcome> {
+  letHeapGrow();
   const source = sourceOf(container, flags);
   const surroundings = await surroundingsOf(flags, context);
   const { also, clients } = await openAlso(flags.also ?? [], surroundings, context);

@@ -10,8 +10,8 @@ export type ResponseHeaders = Readonly<Record<string, string | string[] | undefi
  */
 export interface BodyRecipe {
   readonly size?: number;
-  /** True when nobody looks at its chunks once they are sent: their memory is given back then. */
-  readonly passing?: boolean;
+  /** True when each opening makes its chunks anew: their memory is given back once they are sent. */
+  readonly disposable?: boolean;
   open(): Readable | Promise<Readable>;
 }
 

@@ -20,7 +20,7 @@ export interface OpenedBody {
 export async function openBody(body: HttpRequest['body']): Promise<OpenedBody> {
   if (body === undefined) return { content: null, close() {} };
   if (body instanceof Uint8Array) return { content: body, size: body.length, close() {} };
-  const { size, passing = false } = body;
+  const { size, disposable = false } = body;
   let source: Readable;
   try {
     source = await body.open();
@@ -37,7 +37,7 @@ export async function openBody(body: HttpRequest['body']): Promise<OpenedBody> {
     mapError: localError,
   });
   return {
-    content: passing ? sentChunks(relay) : (relay as AsyncIterable<Buffer>),
+    content: disposable ? sentChunks(relay) : (relay as AsyncIterable<Buffer>),
     ...(size === undefined ? {} : { size }),
     close: () => relay.destroy(),
   };

@@ -92,7 +92,7 @@ export async function sendPassing(blob: PassingBytes, target: PassingTarget): Pr
     async keep(bytes) {
       const copy = await temporaryCopy(bytes);
       copies.push(copy);
-      return { kind: 'known', ...blob.result(), open: () => copy.open() };
+      return { kind: 'known', ...blob.result(), disposable: true, open: () => copy.open() };
     },
   };
   try {

@@ -181,6 +181,7 @@ class BlobDelivery {
         kind: 'known',
         digest,
         size,
+        disposable: true,
         open: () => source.open(),
       };
       const pushed = await pushBlob(client, repository, plan, known, {

@@ -10,6 +10,8 @@ export interface BlobFacts {
 /** A blob whose digest and size are known before the first byte is sent. */
 export interface KnownBlob extends BlobFacts {
   readonly kind: 'known';
+  /** True when each opening makes its chunks anew, so that whoever reads them may use them up. */
+  readonly disposable?: boolean;
   /** Its bytes from the first one, as often as asked. */
   open(): Readable | Promise<Readable>;
 }
@@ -19,7 +21,7 @@ export interface StreamedBlob {
   readonly kind: 'streamed';
   /** Names the bytes: the same name always means the same bytes. Without one no later run can go on with the upload. */
   readonly contentName?: string | undefined;
-  /** Starts from the first byte; `result` may be asked once the stream has ended well. */
+  /** Makes it anew from the first byte on, for a reader that may use its chunks up; `result` may be asked once the stream has ended well. */
   open(): { readonly stream: Readable; result(): BlobFacts };
 }
 

@@ -46,7 +46,7 @@ export async function uploadStreamed(
     opened = source.open();
     return metered(opened.stream, count.add);
   };
-  await session.append({ passing: true, open }, options.signal);
+  await session.append({ disposable: true, open }, options.signal);
   if (!opened?.stream.readableEnded) {
     throw new RegopsError(
       'PROTOCOL_VIOLATION',
@@ -64,7 +64,7 @@ function verifiedBody(blob: KnownBlob, onBytes: (bytes: number) => void): BodyRe
   const count = counter(onBytes);
   return {
     size: blob.size,
-    passing: true,
+    ...(blob.disposable ? { disposable: true } : {}),
     async open(): Promise<Readable> {
       count.restart();
       const checked = verifyingStream(blob, `blob ${blob.digest}`, count.add);

@@ -58,23 +58,23 @@ async function send(
   return (await readBody(await agent.send({ method: 'PUT', url, body }), 1000, 'digest')).toString();
 }
 
-describe.each(['http', 'https'] as const)('a body that only passes, over %s', (scheme) => {
+describe.each(['http', 'https'] as const)('a body that is made anew by each opening, over %s', (scheme) => {
   test.each([
     ['of known size', { size: 24 * CHUNK }],
     ['of unknown size', {}],
   ])('%s arrives whole, and its memory is given back', async (_name, size) => {
     const { chunks, digest } = makeChunks(24, CHUNK);
-    expect(await send(scheme, chunks, { passing: true, ...size })).toBe(digest);
+    expect(await send(scheme, chunks, { disposable: true, ...size })).toBe(digest);
     expect(chunks.map(({ length }) => length)).toEqual(chunks.map(() => 0));
   });
 
   test('in small chunks arrives whole', async () => {
     const { chunks, digest } = makeChunks(100, 5000);
-    expect(await send(scheme, chunks, { passing: true })).toBe(digest);
+    expect(await send(scheme, chunks, { disposable: true })).toBe(digest);
   });
 });
 
-test('a body that may be sent again keeps its chunks', async () => {
+test('another body keeps its chunks', async () => {
   const { chunks, digest } = makeChunks(3, CHUNK);
   expect(await send('http', chunks, {})).toBe(digest);
   expect(chunks.map(({ length }) => length)).toEqual([CHUNK, CHUNK, CHUNK]);
