@@ -225,6 +225,8 @@ describe('the answer', () => {
     expect(stdout).toContain('request req-7\\x1b[31m<b>  from 10.0.0.1:443');
     expect(stdout).not.toContain('\u001b');
     expect(stdout).toContain('--repro FILE writes one');
+    expect(stdout).toMatch(/^put-manifest +3 +0 +\S+\/s/m);
+    expect(stdout).toMatch(/^Latency\nMS +MIN +MEAN +P50 /m);
   });
 
   test('as JUnit has a case for each invariant', async () => {
@@ -244,16 +246,23 @@ describe('the answer', () => {
     expect(html).toMatch(/<svg class="timeline"[^>]*aria-label="time line of \d operations/);
     expect(html.match(/<rect class="bar /g)?.length).toBeGreaterThanOrEqual(2);
     expect(html).toContain('request req-7\\x1b[31m&lt;b&gt;');
+    expect(html).toMatch(/<td[^>]*>put-manifest<\/td>/);
     expect(html).not.toMatch(/<script|<b>/);
   });
 
   test('for monitoring systems', async () => {
     const nagios = ended(2, await check(lines(STALE), ['--require', 'linearizable', '--format', 'nagios']));
-    expect(nagios.stdout).toMatch(/CRITICAL - stale-read: 1 violation.*'torture_operations_total'=/);
+    expect(nagios.stdout).toMatch(
+      /CRITICAL - stale-read: 1 violation.*'torture_judged_operations_total'=14c/,
+    );
     const good = ended(0, await check(lines(RACED), ['--format', 'nagios']));
     expect(good.stdout).toMatch(/ OK - /);
     const metrics = ended(0, await check(lines(RACED), ['--format', 'prometheus'])).stdout;
     expect(metrics).toContain('regops_torture_tags{level="linearizable"} 1\n');
+    expect(metrics).toContain('regops_torture_operations_total{operation="put-manifest"} 2\n');
+    expect(metrics).toMatch(
+      /^regops_torture_latency_seconds\{operation="put-manifest",quantile="max"\} 0\.0001$/m,
+    );
     expect(metrics).toContain('regops_torture_violations_total{invariant="stale-read",tier="expected"} 0\n');
   });
 

@@ -131,7 +131,6 @@ function undecided({ verdict, tags, overlap }: VerdictResult): Check[] {
 export function verdictMetrics(result: VerdictResult): Metric[] {
   return [
     count('torture_judged_operations_total', 'Operations that were judged', result.operations),
-    ...figureMetrics(result.kinds),
     ...LEVELS.map((level) => ({
       name: 'torture_tags',
       help: 'Tags by the strongest level they met',
@@ -163,6 +162,7 @@ export function verdictMetrics(result: VerdictResult): Metric[] {
         }),
       );
     }),
+    ...figureMetrics(result.kinds),
   ];
 }
 
