@@ -81,7 +81,7 @@ The answer is one REF@DIGEST line for every tag.`;
         min: 1,
         max: 22,
         helpValue: 'N',
-        description: 'gzip 1 to 9, zstd 1 to 22 [default: gzip 1, zstd 3]',
+        description: 'gzip 1 to 9, zstd 1 to 22 [default: gzip 1, zstd 1]',
       }),
       'preserve-digests': Flags.boolean({ description: 'push every stored byte unchanged, or fail' }),
       concurrency: Flags.integer({
