@@ -24,7 +24,8 @@ export async function startGitDaemon(): Promise<GitDaemon> {
   const server = await startServer(
     join(programs.trim(), 'git-daemon'),
     [
-      ...['--verbose', '--export-all', '--listen=127.0.0.1', `--port=${port}`],
+      // A connection of another server there may only just have ended.
+      ...['--verbose', '--export-all', '--reuseaddr', '--listen=127.0.0.1', `--port=${port}`],
       ...[`--base-path=${folder.path}`, folder.path],
     ],
     { logFile: join(folder.path, 'log') },
