@@ -18,6 +18,7 @@ import {
   type UploadJournal,
   uploadBlob,
 } from '../registry/index.ts';
+import { mountCandidates } from './mount-candidates.ts';
 
 /** Where what passes is sent, and what is known from earlier. */
 export interface PassingTarget {
@@ -124,12 +125,9 @@ export async function findBlob(
   known: { readonly digest: Digest; readonly size: number },
   { client, repository, cache, signal }: PassingTarget,
 ): Promise<PushedPassing | undefined> {
-  const { domain } = client;
-  const { digest } = known;
   const there = await pushBlob(client, repository, known, undefined, {
     signal,
-    mountCandidates: cache.holders(domain, digest),
-    onCandidateGone: (gone) => cache.removeHolder(domain, gone, digest),
+    ...mountCandidates(cache, client, known.digest),
   });
   return there && { ...there, sentBytes: 0 };
 }

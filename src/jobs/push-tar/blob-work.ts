@@ -19,6 +19,7 @@ import {
   type UploadSource,
   uploadBlob,
 } from '../../registry/index.ts';
+import { mountCandidates } from '../mount-candidates.ts';
 import { type BlobPlan, type PackedBlobPlan, storedSize } from './image-plan.ts';
 import type { PushTarContext, PushTarOptions } from './options.ts';
 
@@ -222,14 +223,11 @@ class BlobDelivery {
   }
 
   #mounts(digest: Digest): PushBlobOptions {
-    const { client } = this.#work;
-    const { layerCache } = this.#context;
     return {
       signal: this.#signal,
       isAbsent: true,
       mountFrom: this.#holders,
-      mountCandidates: layerCache.holders(client.domain, digest),
-      onCandidateGone: (repository) => layerCache.removeHolder(client.domain, repository, digest),
+      ...mountCandidates(this.#context.layerCache, this.#work.client, digest),
     };
   }
 

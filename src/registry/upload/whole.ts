@@ -64,7 +64,7 @@ function verifiedBody(blob: KnownBlob, onBytes: (bytes: number) => void): BodyRe
   const count = counter(onBytes);
   return {
     size: blob.size,
-    ...(blob.disposable ? { disposable: true } : {}),
+    disposable: blob.disposable ?? false,
     async open(): Promise<Readable> {
       count.restart();
       const checked = verifyingStream(blob, `blob ${blob.digest}`, count.add);
