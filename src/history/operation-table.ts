@@ -4,6 +4,25 @@ import { OPERATION_KINDS, type Operation, OUTCOMES } from './operation.ts';
 
 const NONE = -1;
 
+/** An operation with the number of its value (undefined for nothing), and its row; -1 when the table does not keep it. */
+export interface Numbered {
+  readonly operation: Operation;
+  readonly value: number | undefined;
+  readonly row: number;
+}
+
+/** Sorts in place by the returns. A run's operations come in that order: looking is a tenth of what a sort costs. */
+export function sortByReturn(operations: Numbered[]): void {
+  let before = 0;
+  for (const { operation } of operations) {
+    if (operation.returnUs < before) {
+      operations.sort((a, b) => a.operation.returnUs - b.operation.returnUs);
+      return;
+    }
+    before = operation.returnUs;
+  }
+}
+
 /**
  * Operations that must be kept for long (every write of a repository), about a hundred bytes each beside their
  * request ids: columns of numbers, and each name and digest once.

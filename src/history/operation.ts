@@ -86,28 +86,26 @@ export const OPERATION_LIMITS = {
   id: 2 ** 31 - 1,
 } as const;
 
-const LISTS: ReadonlySet<OperationKind> = new Set(['list-tags', 'list-referrers', 'list-repositories']);
-const READS: ReadonlySet<OperationKind> = new Set(['get-manifest', 'head-manifest', 'get-blob', 'head-blob']);
-const CHANGES: ReadonlySet<OperationKind> = new Set([
-  'put-manifest',
-  'delete-manifest',
-  'put-blob',
-  'delete-blob',
-]);
-
 /** True for the three lists. */
 export function isList(kind: OperationKind): boolean {
-  return LISTS.has(kind);
+  return kind === 'list-tags' || kind === 'list-referrers' || kind === 'list-repositories';
 }
 
 /** True for GET and HEAD of manifests and blobs. */
 export function isRead(kind: OperationKind): boolean {
-  return READS.has(kind);
+  return isManifestRead(kind) || kind === 'get-blob' || kind === 'head-blob';
+}
+
+/** True for GET and HEAD of manifests. */
+export function isManifestRead(kind: OperationKind): boolean {
+  return kind === 'get-manifest' || kind === 'head-manifest';
 }
 
 /** True for what changes content: puts and deletes of manifests and blobs. */
 export function isChange(kind: OperationKind): boolean {
-  return CHANGES.has(kind);
+  return (
+    kind === 'put-manifest' || kind === 'delete-manifest' || kind === 'put-blob' || kind === 'delete-blob'
+  );
 }
 
 /** When an operation is over for sure: never, for a change that may still happen. */

@@ -1,20 +1,14 @@
 import { Column } from './columns.ts';
 import { ContentLedger, type Referrer } from './content-ledger.ts';
 import type { InvariantName } from './invariants.ts';
-import { endOf, isChange, isList, isRead, type Operation, type OperationKind } from './operation.ts';
-import { OperationTable } from './operation-table.ts';
+import { endOf, isChange, isList, isManifestRead, isRead, type Operation } from './operation.ts';
+import { type Numbered, OperationTable, sortByReturn } from './operation-table.ts';
 import { SetCheck, type Visibility } from './set-check.ts';
 import { type RegisterPlace, TagRegister, type TagVerdict } from './tag-register.ts';
 import { UploadCheck } from './uploads.ts';
 
 /** Deletes and collections remembered as suspects. */
 const MAX_SUSPECTS = 1000;
-
-/** An operation that is judged when all that it can have seen is known, with the number of its value. */
-interface Waiting {
-  readonly operation: Operation;
-  readonly value: number | undefined;
-}
 
 /** What a push tells of its content. */
 interface Pushed {
@@ -40,7 +34,8 @@ export class RepositoryJudge {
   readonly #mediaTypes = Column.ofIntegers(-1);
   readonly #removals = new Map<number, Operation[]>();
   #suspects: Operation[] = [];
-  #waiting: Waiting[] = [];
+  /** What is judged when all that it can have seen is known. */
+  #waiting: Numbered[] = [];
 
   /** @param collections garbage collections of the whole registry, as they come in */
   constructor(
@@ -84,24 +79,24 @@ export class RepositoryJudge {
     this.#uploads.came(operation);
     if (isChange(kind)) {
       if (outcome !== 'fail') this.#change(operation);
-      if (operation.upload !== undefined) this.#waiting.push({ operation, value: undefined });
+      if (operation.upload !== undefined) this.#waiting.push({ operation, value: undefined, row: -1 });
     } else if (kind === 'collect-garbage') this.#suspect(operation);
     else {
-      const value = this.#valueOf(operation);
-      this.#waiting.push({ operation, value });
+      const read = { operation, value: this.#valueOf(operation), row: -1 };
+      this.#waiting.push(read);
       if (outcome === 'ok' && isManifestRead(kind) && !isByDigest(reference)) {
-        this.#register(reference).read(operation, value);
+        this.#register(reference).read(read);
       }
     }
   }
 
   /** Judges what is known: every operation called before `knownUs` was added. True when something is left. */
   settle(knownUs: number): boolean {
-    const known: Waiting[] = [];
-    const left: Waiting[] = [];
+    const known: Numbered[] = [];
+    const left: Numbered[] = [];
     for (const one of this.#waiting) (one.operation.returnUs < knownUs ? known : left).push(one);
     this.#waiting = left;
-    known.sort((a, b) => a.operation.returnUs - b.operation.returnUs);
+    sortByReturn(known);
     for (const { operation, value } of known) this.#judge(operation, value);
     for (const register of this.#unsettled) {
       if (!register.settle(knownUs)) this.#unsettled.delete(register);
@@ -153,7 +148,7 @@ export class RepositoryJudge {
     if (isByDigest(reference)) return;
     this.#tags.add(reference, operation);
     const register = this.#register(reference);
-    register.write(operation, value, row);
+    register.write({ operation, value, row });
     for (const removal of this.#removals.get(value) ?? []) {
       if (endOf(removal) >= operation.callUs) this.#removeFrom(reference, register, removal, value);
     }
@@ -342,10 +337,6 @@ export class RepositoryJudge {
   #valueOf({ value }: Operation): number | undefined {
     return value === null ? undefined : this.#table.texts.number(value);
   }
-}
-
-function isManifestRead(kind: OperationKind): boolean {
-  return kind === 'get-manifest' || kind === 'head-manifest';
 }
 
 /** Of a reference that is a tag or a digest: no tag has a colon. */

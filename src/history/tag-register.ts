@@ -2,7 +2,7 @@ import { isTag } from '../oci/index.ts';
 import { fewest } from './counterexample.ts';
 import type { Finding, InvariantName, JudgeOptions, Notes } from './invariants.ts';
 import { endOf, type Operation } from './operation.ts';
-import type { OperationTable } from './operation-table.ts';
+import { type Numbered, type OperationTable, sortByReturn } from './operation-table.ts';
 import { type Overlap, OverlapCount } from './overlap.ts';
 import { ABSENT, OVERWRITTEN, RegisterSearch, stepOf } from './search.ts';
 import { Sessions, type WayBack } from './sessions.ts';
@@ -36,12 +36,8 @@ export interface RegisterPlace {
   mayHaveHeld(tag: string, value: number, removal: Operation): boolean;
 }
 
-/** What its client's session has not been judged for; `row` is -1 of a read. */
-interface Unread {
-  readonly operation: Operation;
-  readonly value: number | undefined;
-  readonly row: number;
-}
+/** No row, and more than one. */
+const [NONE, SEVERAL] = [-1, -2];
 
 /**
  * One tag as a register: PUT writes it, GET and HEAD read it, DELETE empties it. It is judged by zones while every
@@ -60,7 +56,8 @@ export class TagRegister {
   readonly #repeated = new Map<number, number[]>();
   readonly #removals = new Set<Operation>();
   #uncounted: Operation[] = [];
-  #unread: Unread[] = [];
+  /** What its client's session has not been judged for. */
+  #unread: Numbered[] = [];
   #linearizable: TagVerdict['linearizable'] = 'ok';
   #sessionKept = true;
   #foreign = false;
@@ -88,8 +85,9 @@ export class TagRegister {
     return this.#rowsOf(value).some((row) => this.#place.table.callUs(row) <= endOf(removal));
   }
 
-  /** A PUT of the tag that was not refused; its row in the table is `row`. */
-  write(operation: Operation, value: number, row: number): void {
+  /** A PUT of the tag that was not refused. */
+  write(put: Numbered & { readonly value: number }): void {
+    const { operation, value, row } = put;
     this.#came(operation);
     const before = this.#rows.get(value);
     if (before === undefined || this.#place.table.endUs(before) < endOf(operation))
@@ -100,7 +98,7 @@ export class TagRegister {
     }
     if (operation.outcome === 'ok') {
       this.#lastWriteCallUs = Math.max(this.#lastWriteCallUs, operation.callUs);
-      this.#unread.push({ operation, value, row });
+      this.#unread.push(put);
     }
     this.#quietUs = Math.max(this.#quietUs, operation.returnUs);
     if (this.#search) this.#search.add(stepOf(operation, value));
@@ -120,16 +118,16 @@ export class TagRegister {
   }
 
   /** A read that was answered with a digest, or with 404. */
-  read(operation: Operation, value: number | undefined): void {
-    this.#came(operation);
-    this.#unread.push({ operation, value, row: -1 });
+  read(read: Numbered): void {
+    this.#came(read.operation);
+    this.#unread.push(read);
   }
 
   /** Judges what is known: every operation called before `knownUs` has been given. True when something is left. */
   settle(knownUs: number): boolean {
     this.#countOverlap(knownUs);
-    const known: Unread[] = [];
-    const held: Unread[] = [];
+    const known: Numbered[] = [];
+    const held: Numbered[] = [];
     // A read that is not over may have been called earlier: only what is before it too is settled.
     let settledUs = knownUs;
     for (const one of this.#unread) {
@@ -139,7 +137,7 @@ export class TagRegister {
         settledUs = Math.min(settledUs, one.operation.callUs);
       }
     }
-    known.sort((a, b) => a.operation.returnUs - b.operation.returnUs);
+    sortByReturn(known);
     let reads = 0;
     for (const { operation, value, row } of known) {
       if (row !== -1) continue;
@@ -211,7 +209,7 @@ export class TagRegister {
 
   /** A read when all that it can have seen is known. What nobody had pushed is told, and then left out. */
   #judgeRead(operation: Operation, value: number | undefined): void {
-    if (value !== undefined && this.#writesSeenBy(operation, value).length === 0) {
+    if (value !== undefined && this.#writeSeenBy(operation, value) === NONE) {
       this.#reportForeign(operation, this.#rows.get(value));
     } else if (this.#search) this.#search.add(stepOf(operation, value));
     else this.#report(this.#zones?.read(operation, value));
@@ -239,16 +237,18 @@ export class TagRegister {
     if (value === undefined) {
       return this.#firstDeleteCallUs <= operation.returnUs ? undefined : this.#sessions.readAbsent(operation);
     }
-    // Of two writes of one digest a read does not say which of them it saw.
-    const [row, other] = this.#writesSeenBy(operation, value);
-    return row === undefined || other !== undefined ? undefined : this.#sessions.read(operation, row);
+    const row = this.#writeSeenBy(operation, value);
+    return row === NONE || row === SEVERAL ? undefined : this.#sessions.read(operation, row);
   }
 
-  /** Rows of the writes of a value that a read may have seen. */
-  #writesSeenBy(read: Operation, value: number): readonly number[] {
-    const rows = this.#rowsOf(value);
-    const seen = (row: number): boolean => this.#place.table.callUs(row) <= read.returnUs;
-    return rows.every(seen) ? rows : rows.filter(seen);
+  /** Row of the write of a value that a read may have seen: of two of them a read does not say which it saw. */
+  #writeSeenBy(read: Operation, value: number): number {
+    const { table } = this.#place;
+    const row = this.#rows.get(value) ?? NONE;
+    const rows = row === NONE ? undefined : this.#repeated.get(value);
+    if (!rows) return row !== NONE && table.callUs(row) <= read.returnUs ? row : NONE;
+    const [first = NONE, second] = rows.filter((one) => table.callUs(one) <= read.returnUs);
+    return second === undefined ? first : SEVERAL;
   }
 
   #rowsOf(value: number): readonly number[] {

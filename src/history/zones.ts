@@ -6,6 +6,7 @@
  * always holds one of two: its member with the greatest s and any other). What returned at the very microsecond in
  * which something else was called counts as concurrent with it.
  */
+import { Column } from './columns.ts';
 import type { Operation } from './operation.ts';
 import type { OperationTable } from './operation-table.ts';
 
@@ -31,6 +32,8 @@ interface Group {
 const MAX_CONFLICTS_AT_ONCE = 16;
 /** Row numbers kept of an overwritten value. */
 const ROWS = 5;
+/** Which of them is what returned first of the one that overwrote it. */
+const FIRST_AFTER = 3;
 
 /**
  * The zone test as operations come in. {@link settle} says up to when everything is known: groups that nobody may
@@ -41,7 +44,7 @@ export class ZoneTest {
   readonly #groups = new Map<number, Group>();
   /** Of an overwritten value: where its rows begin. */
   readonly #overwritten = new Map<number, number>();
-  readonly #rows: number[] = [];
+  readonly #rows = Column.ofIntegers(-1);
   /** What returned first of all that saw or made a value. */
   #earliest: Operation | undefined;
   #settledUs = 0;
@@ -131,9 +134,9 @@ export class ZoneTest {
   }
 
   #staleRead(read: Operation, at: number): Conflict | undefined {
-    const [, , , firstAfter = -1] = this.#rows.slice(at, at + ROWS);
-    if (this.#table.endUs(firstAfter) >= read.callUs) return undefined;
-    const operations = [...new Set(this.#rows.slice(at, at + ROWS))].map((row) => this.#table.get(row));
+    if (this.#table.endUs(this.#rows.get(at + FIRST_AFTER)) >= read.callUs) return undefined;
+    const rows = Array.from({ length: ROWS }, (_, index) => this.#rows.get(at + index));
+    const operations = Array.from(new Set(rows), (row) => this.#table.get(row));
     return { why: 'order', operations: [...operations, read] };
   }
 
@@ -160,15 +163,17 @@ export class ZoneTest {
   /** Keeps of a value only who overwrote it: their writes alone where those show it, else reads too. */
   #forget(group: Group, after: Group): void {
     this.#groups.delete(group.value);
-    this.#overwritten.set(group.value, this.#rows.length);
+    const at = this.#overwritten.size * ROWS;
+    this.#overwritten.set(group.value, at);
     const byWrites = after.writeCall > group.writeEnd;
-    this.#rows.push(
+    const rows = [
       group.writeRow,
       byWrites ? group.writeRow : this.#rowOf(group.first, group),
       after.writeRow,
       after.writeEnd <= after.f ? after.writeRow : this.#rowOf(after.first, after),
       byWrites ? after.writeRow : this.#rowOf(after.last, after),
-    );
+    ];
+    for (let index = 0; index < ROWS; index++) this.#rows.set(at + index, rows[index] as number);
   }
 
   #rowOf(operation: Operation, { writeRow }: Group): number {
