@@ -319,7 +319,7 @@ export class TagRegister {
   #reportAbsent(read: Operation, operations: readonly Operation[]): void {
     const seen = this.#seenBefore(read);
     const suspects = this.#place.suspects(seen?.callUs ?? 0, read.returnUs);
-    const siblings = suspects.filter((one) => one.reference !== seen?.value && this.#mayHaveTakenAlong(one));
+    const siblings = suspects.filter((one) => this.#mayHaveTakenAlong(one));
     const collections = suspects.filter(({ kind }) => kind === 'collect-garbage');
     const wasRead = seen !== undefined && seen.kind !== 'put-manifest';
     const [name, but]: readonly [InvariantName, string] =

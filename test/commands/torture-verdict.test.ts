@@ -114,17 +114,18 @@ describe('a registry that lies is found out', () => {
     for (const seed of SEEDS) {
       const told = async (duration: string) => {
         const registry = await openRegistry({ faults: parseFaults(faults), faultSeed: seed });
+        const repro = folder('repro.json');
         const argv = [...quickFor(duration), '--seed', String(seed), '--require', 'linearizable', '--json'];
-        const run = await stress(registry, workload, argv);
+        const run = await stress(registry, workload, [...argv, '--repro', repro]);
         const { result } = run.json();
         const finding = result.findings.find(({ invariant }: { invariant: string }) =>
           names.includes(invariant),
         );
-        return { registry, run, result, finding };
+        return { registry, run, result, finding, repro };
       };
       const first = await told(LEAST);
       // A machine that is busy does less in its time.
-      const { registry, run, result, finding } = first.finding ? first : await told(MOST);
+      const { registry, run, result, finding, repro } = first.finding ? first : await told(MOST);
       expect(finding, `seed ${seed}: ${violated(result)}`).toBeDefined();
       ended(1, run);
       expect(finding.operations.length).toBeGreaterThan(0);
@@ -132,9 +133,20 @@ describe('a registry that lies is found out', () => {
       expect(finding.sentence).toMatch(/\.$/);
       expect(result).toMatchObject({ verdict: 'violated', workload, seed, late: 0 });
       expect(await namesBelow(registry, result.cleanup.writePrefix, faults)).toEqual([]);
+      expect(await comesTrueAgain(repro, registry), `seed ${seed}: ${repro}`).toBe(true);
     }
   });
 });
+
+/** Whether what was found comes true again; a lie that is told now and then takes more rounds. */
+async function comesTrueAgain(repro: string, registry: Registry): Promise<boolean> {
+  const argv = [repro, '--registry-url', registry.url, '--yes-write', '--gc-hook', 'true', '--json'];
+  for (const times of ['2', '20', '200']) {
+    const { result } = (await runCommand('torture replay', [...argv, '--times', times])).json();
+    if (result.reproduced > 0) return true;
+  }
+  return false;
+}
 
 /** What a run has left of its own, where the registry is honest about deletes and lists. */
 async function namesBelow(registry: Registry, prefix: string, faults: string): Promise<string[]> {

@@ -178,6 +178,12 @@ describe('a judgement', () => {
       [remove(3, 4, { reference: one })],
     ],
     [
+      'the manifest it was just moved from, and that was seen meanwhile, was deleted',
+      'sibling-tag-removed',
+      [put(0, 1), put(2, 5, { value: two }), get(2, 6, { value: one }), get(7, 8)],
+      [remove(3, 4, { reference: one })],
+    ],
+    [
       'the manifest it was moved from had been deleted before it was seen',
       'tag-lost',
       [
