@@ -52,7 +52,10 @@ function numberOf(operation: Operation, texts: Texts): number | undefined {
  */
 export function fewest(operations: readonly Operation[]): readonly Operation[] | undefined {
   if (judgePart(operations) !== 'violated') return undefined;
-  let left = operations;
+  // What is tried first is left out first: so the latest ones stay, and the play is a short one.
+  let left: readonly Operation[] = operations.toSorted(
+    (a, b) => a.callUs - b.callUs || a.returnUs - b.returnUs,
+  );
   let judgements = 0;
   const without = (from: number, count: number): readonly Operation[] | undefined => {
     const removed = left.slice(from, from + count);
@@ -70,7 +73,7 @@ export function fewest(operations: readonly Operation[]): readonly Operation[] |
       }
     }
   }
-  return [...left].sort((a, b) => a.callUs - b.callUs || a.returnUs - b.returnUs);
+  return left;
 }
 
 /**

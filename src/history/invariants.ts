@@ -78,14 +78,23 @@ export interface Finding {
   readonly operations: readonly Operation[];
   /** What happened at that time and may be to blame: deletes, garbage collections. */
   readonly suspects: readonly Operation[];
+  /**
+   * Of a tag: pushes from shortly before these operations until their end. None is needed to see the violation, but it
+   * may not come true again without.
+   */
+  readonly context: readonly Operation[];
 }
+
+/** A finding as the check that made it tells it. */
+export type FindingDraft = Omit<Finding, 'invariant' | 'tier' | 'context'> &
+  Partial<Pick<Finding, 'context'>>;
 
 /** Where the checks of a run tell what they looked at and found. */
 export interface Notes {
   /** Something was held against the invariant. */
   checked(invariant: InvariantName, times?: number): void;
   /** It was broken. What is costly to make is only made when the finding is kept. */
-  violated(invariant: InvariantName, make: () => Omit<Finding, 'invariant' | 'tier'>): void;
+  violated(invariant: InvariantName, make: () => FindingDraft): void;
 }
 
 /** What the checks may assume of the registry and of the run. */

@@ -1,6 +1,7 @@
 import { RegopsError } from '../base/index.ts';
 import {
   type Finding,
+  type FindingDraft,
   INVARIANTS,
   type InvariantName,
   type JudgeOptions,
@@ -254,20 +255,21 @@ class Tally implements Notes {
     this.#checked.set(invariant, (this.#checked.get(invariant) ?? 0) + times);
   }
 
-  violated(invariant: InvariantName, make: () => Omit<Finding, 'invariant' | 'tier'>): void {
+  violated(invariant: InvariantName, make: () => FindingDraft): void {
     const count = this.#violations.get(invariant) ?? 0;
     this.#violations.set(invariant, count + 1);
     if (count >= MAX_FINDINGS) {
       this.dropped++;
       return;
     }
-    const { operations, suspects, ...rest } = make();
+    const { operations, suspects, context = [], ...rest } = make();
     this.#findings.push({
       invariant,
       tier: INVARIANTS[invariant].tier,
       ...rest,
       operations: inOrder(operations),
       suspects: inOrder(suspects).slice(-MAX_FINDINGS),
+      context: inOrder(context),
     });
   }
 

@@ -36,6 +36,10 @@ export interface RegisterPlace {
   mayHaveHeld(tag: string, value: number, removal: Operation): boolean;
 }
 
+/** How long before a counterexample a push may have been that has to do with it. */
+const CONTEXT_US = 1_000_000;
+/** How many such pushes are told, beside those of what was read. */
+const MAX_CONTEXT = 8;
 /** No row, and more than one. */
 const [NONE, SEVERAL] = [-1, -2];
 
@@ -406,12 +410,33 @@ export class TagRegister {
     name: InvariantName,
     make: () => Pick<Finding, 'sentence' | 'operations'> & Partial<Pick<Finding, 'suspects'>>,
   ): void {
-    this.#place.notes.violated(name, () => ({
-      repository: this.#place.repository,
-      reference: this.#tag,
-      suspects: [],
-      ...make(),
-    }));
+    this.#place.notes.violated(name, () => {
+      const made = make();
+      return {
+        repository: this.#place.repository,
+        reference: this.#tag,
+        suspects: [],
+        context: this.#contextOf(made.operations),
+        ...made,
+      };
+    });
+  }
+
+  /** Pushes from shortly before these operations until their end: those of what was read, and the last ones. */
+  #contextOf(operations: readonly Operation[]): readonly Operation[] {
+    const keyOf = ({ client, callUs }: Operation): string => `${client} ${callUs}`;
+    const shown = new Set(operations.map(keyOf));
+    const read = new Set(operations.map(({ value }) => value));
+    const fromUs = Math.min(...operations.map(({ callUs }) => callUs)) - CONTEXT_US;
+    const toUs = Math.max(...operations.map(({ returnUs }) => returnUs));
+    const { table } = this.#place;
+    const around = Array.from(this.#rows.keys(), (value) => this.#rowsOf(value))
+      .flat()
+      .filter((row) => table.callUs(row) <= toUs && table.endUs(row) >= fromUs)
+      .map((row) => table.get(row))
+      .filter((one) => !shown.has(keyOf(one)))
+      .sort((a, b) => a.callUs - b.callUs);
+    return around.filter(({ value }, at) => at >= around.length - MAX_CONTEXT || read.has(value));
   }
 }
 

@@ -243,3 +243,46 @@ describe('a judgement', () => {
     ]);
   });
 });
+
+describe('the context of a finding', () => {
+  const second = 1_000_000;
+  const puts = (from: number, count: number, atUs: number): Operation[] =>
+    Array.from({ length: count }, (_, at) =>
+      put(atUs + 2 * at, atUs + 2 * at + 1, { value: digest(from + at) }),
+    );
+  const lost = get(5 * second, 5 * second + 1, { client: 1 });
+
+  test('is the last pushes to its tag, from a second before it on', () => {
+    const old = puts(10, 3, 0);
+    const last = puts(20, 10, 4 * second);
+    const other = put(4 * second, 5 * second, { reference: 'other', client: 2, value: digest(50) });
+    const [finding] = judged([...old, ...last, other, lost]).findings;
+    const shown = finding?.operations.filter(({ kind }) => kind === 'put-manifest') ?? [];
+    const told = [...shown, ...(finding?.context ?? [])].map(({ value }) => value);
+    expect(shown.map(({ value }) => value)).toEqual([last.at(-1)?.value]);
+    expect(finding?.context).toHaveLength(8);
+    expect(new Set(told).size).toBe(9);
+    expect(last.map(({ value }) => value)).toEqual(expect.arrayContaining(told));
+  });
+
+  test('has the push of what was read, though the read alone shows it', () => {
+    const back = [
+      put(0, 1, { client: 1, value: one }),
+      put(2, 3, { client: 2, value: two }),
+      ...puts(20, 10, 4),
+      get(100, 101, { client: 3, value: two }),
+      get(102, 103, { client: 3, value: one }),
+    ];
+    const { findings } = judged(back);
+    const stale = findings.find(({ invariant }) => invariant === 'monotonic-reads');
+    const values = [...(stale?.operations ?? []), ...(stale?.context ?? [])]
+      .filter(({ kind }) => kind === 'put-manifest')
+      .map(({ value }) => value);
+    expect(values).toEqual(expect.arrayContaining([one, two]));
+  });
+
+  test('is empty where it is not about a tag', () => {
+    const { findings } = judged(LIES['blob-lost'][1]);
+    expect(findings.map(({ context }) => context)).toEqual([[]]);
+  });
+});

@@ -95,8 +95,8 @@ const VERSIONS = 2;
 const MAX_LISTED = 50;
 
 /**
- * The play of a finding: its operations, the deletes and garbage collections that may be to blame, and what must have
- * been there before them.
+ * The play of a finding: its operations, the deletes and garbage collections that may be to blame, the pushes around
+ * them, and what must have been there before.
  */
 function reproOf(
   result: Pick<VerdictResult, 'registry' | 'workload' | 'seed' | 'startedAt' | 'settleMs' | 'deleteGraceMs'>,
@@ -209,7 +209,8 @@ class Script {
   constructor(finding: VerdictFinding) {
     this.#finding = finding;
     // What is to blame may be one of the operations, too.
-    const all = new Set([...finding.operations, ...finding.suspects].map((one) => JSON.stringify(one)));
+    const { operations, suspects, context } = finding;
+    const all = new Set([...operations, ...suspects, ...context].map((one) => JSON.stringify(one)));
     this.#operations = [...all]
       .map((text) => JSON.parse(text) as OperationRecord)
       .sort((a, b) => a.callMs - b.callMs || a.returnMs - b.returnMs);

@@ -57,11 +57,12 @@ export interface Requirement {
 }
 
 /** A violation and the fewest operations that show it. */
-export interface VerdictFinding extends Omit<Finding, 'operations' | 'suspects'> {
+export interface VerdictFinding extends Omit<Finding, 'operations' | 'suspects' | 'context'> {
   /** The registry is known for it. */
   readonly allowed: boolean;
   readonly operations: readonly OperationRecord[];
   readonly suspects: readonly OperationRecord[];
+  readonly context: readonly OperationRecord[];
 }
 
 /** One invariant, and whether its violation breaks what was required. */
@@ -171,6 +172,7 @@ export function verdictResult(
     allowed: isAllowed(finding.invariant),
     operations: finding.operations.map(recordOf),
     suspects: finding.suspects.map(recordOf),
+    context: finding.context.map(recordOf),
   }));
   return {
     ...run,
