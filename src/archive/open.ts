@@ -44,8 +44,8 @@ export const STDIN_NAME = 'standard input';
  * temporary file that goes with the process. Of a pipe, what `sendAhead` takes is not: it passes once, and opening
  * it later is up to who took it. Close the archive when done.
  *
- * @throws USAGE for `-` without a pipe or file, FILE_NOT_FOUND, ARCHIVE_INVALID, ARCHIVE_UNSUPPORTED, MANIFEST_INVALID, MANIFEST_TOO_LARGE,
- * DIGEST_MISMATCH, IO_FAILED, INTERRUPTED
+ * @throws USAGE for `-` without a pipe or file, FILE_NOT_FOUND, ARCHIVE_INVALID, ARCHIVE_UNSUPPORTED,
+ * MANIFEST_INVALID, MANIFEST_TOO_LARGE, DIGEST_MISMATCH, IO_FAILED, INTERRUPTED
  */
 export async function openArchive(path: string, options: OpenOptions = {}): Promise<Archive> {
   throwIfAborted(options.signal);
