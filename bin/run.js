@@ -3,7 +3,7 @@
 // biome-ignore-all lint/style/useNodejsImportProtocol: 'node:' is unknown to Node before 12.20
 // biome-ignore-all lint/complexity/useOptionalChain: unknown to Node before 14
 import { spawn } from 'child_process';
-import { existsSync, readFileSync } from 'fs';
+import { existsSync, mkdirSync, readFileSync } from 'fs';
 import nodeModule from 'module';
 import os from 'os';
 import { dirname, isAbsolute, join } from 'path';
@@ -55,6 +55,18 @@ function runWith(node) {
   });
 }
 
+/** Makes a folder, and those above it. Node itself would try for ever where nothing can be made (/proc). */
+function isMade(folder, first = true) {
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    if (error.code === 'EEXIST') return true;
+    const above = dirname(folder);
+    return error.code === 'ENOENT' && first && above !== folder && isMade(above) && isMade(folder, false);
+  }
+}
+
 function start() {
   const program = join(root, 'dist', 'src', 'cli', 'main.js');
   if (!existsSync(program)) {
@@ -70,7 +82,8 @@ function start() {
   const cache = process.env.XDG_CACHE_HOME;
   const base = cache && isAbsolute(cache) ? cache : join(process.env.HOME || os.homedir(), '.cache');
   if (nodeModule.enableCompileCache) {
-    nodeModule.enableCompileCache(process.env.NODE_COMPILE_CACHE || join(base, 'regops', 'compile-cache'));
+    const folder = process.env.NODE_COMPILE_CACHE || join(base, 'regops', 'compile-cache');
+    if (isMade(folder)) nodeModule.enableCompileCache(folder);
   }
   // Node compresses in its thread pool, of four unless told otherwise before it is first used; two more than
   // cores, so that a file can be read while all cores compress.

@@ -74,14 +74,14 @@ With --check everything the image names is looked for; --deep reads and hashes a
   async run(): Promise<void> {
     await this.work(Inspect, async ({ flags, argv, context }) => {
       const registries = await openRegistries(flags, context);
-      const result = await inspect(
+      const { result, error } = await inspect(
         {
           targets: await targetsOf(argv, flags, registries),
           platform: flags.platform,
           tree: flags.tree,
           referrers: flags.referrers,
           check: flags.deep ? 'deep' : flags.check ? 'present' : undefined,
-          keep: flags.raw ? 'manifest' : flags.config ? 'config' : undefined,
+          keep: flags.raw ? 'manifest' : flags.config ? 'config' : flags.digest ? 'digest' : undefined,
         },
         { ...context, registry: (domain) => registries.client(domain) },
       );
@@ -90,6 +90,7 @@ With --check everything the image names is looked for; --deep reads and hashes a
         result,
         report: reportInspect(result, { only, tree: flags.tree }),
         exitCode: problemCount(result) > 0 ? 1 : 0,
+        ...(error ? { error } : {}),
       };
     });
   }

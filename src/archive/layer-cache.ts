@@ -1,9 +1,10 @@
-import { mkdir, open, readFile, stat } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Clock,
   counted,
   type Log,
+  makeFolder,
   messageOf,
   silentLog,
   systemClock,
@@ -241,7 +242,7 @@ function linesOf(records: readonly CacheRecord[]): string {
 }
 
 async function append(folder: string, lines: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder);
   const file = await open(join(folder, FILE_NAME), 'a', 0o600);
   try {
     await file.writeFile(lines);

@@ -44,8 +44,8 @@ export const STDIN_NAME = 'standard input';
  * temporary file that goes with the process. Of a pipe, what `sendAhead` takes is not: it passes once, and opening
  * it later is up to who took it. Close the archive when done.
  *
- * @throws FILE_NOT_FOUND, ARCHIVE_INVALID, ARCHIVE_UNSUPPORTED, MANIFEST_INVALID, MANIFEST_TOO_LARGE,
- * DIGEST_MISMATCH, IO_FAILED, INTERRUPTED
+ * @throws USAGE for `-` without a pipe or file, FILE_NOT_FOUND, ARCHIVE_INVALID, ARCHIVE_UNSUPPORTED,
+ * MANIFEST_INVALID, MANIFEST_TOO_LARGE, DIGEST_MISMATCH, IO_FAILED, INTERRUPTED
  */
 export async function openArchive(path: string, options: OpenOptions = {}): Promise<Archive> {
   throwIfAborted(options.signal);
@@ -67,6 +67,11 @@ async function openFiles(path: string, options: OpenOptions): Promise<OpenedFile
   if (path === '-') {
     if (!options.stdin) throw new RegopsError('USAGE', 'there is no standard input to read an archive from');
     const name = options.stdinName ?? STDIN_NAME;
+    if ((options.stdin as { readonly isTTY?: boolean }).isTTY) {
+      throw new RegopsError('USAGE', `${name} is a terminal, not an archive`, {
+        hints: ['Pipe one in: docker save IMAGE | regops … -'],
+      });
+    }
     const file = await fileBehind(options.stdin, name);
     return file ? openFile(file, name, options) : spool(options.stdin, name, options);
   }

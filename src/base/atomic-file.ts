@@ -1,12 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { writeFileSync } from 'node:fs';
+import { open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { makeFolder } from './make-folder.ts';
+
+/** What the shell has opened for us, by its names. */
+const OPEN_ALREADY = /^\/(?:dev|dev\/fd|proc\/self\/fd)\/(\d{1,9}|stdout|stderr)$/;
 
 /**
  * Writes a file so that a reader sees the old content or the new, never a part: a temporary file of our
  * own name in the same folder, flushed, then renamed. Missing folders are made (0700). A link is followed,
- * so that a linked settings file stays one. What is no file (`/dev/stdout`, a pipe) is written to and
- * not replaced.
+ * so that a linked settings file stays one. What is no file (a pipe, a terminal), and what is open already
+ * (`/dev/stdout`, also with a file behind it), is written to and not replaced.
  *
  * @param mode permission bits of the new file, set before the first byte is written
  */
@@ -17,12 +22,17 @@ export async function writeFileAtomically(
 ): Promise<void> {
   const target = await realpath(path).catch(() => path);
   const present = await stat(target).catch(() => undefined);
+  const [, name] = OPEN_ALREADY.exec(path) ?? [];
+  if (name !== undefined && present?.isFile()) {
+    writeFileSync(name === 'stdout' ? 1 : name === 'stderr' ? 2 : Number(name), content);
+    return;
+  }
   if (present && !present.isFile() && !present.isDirectory()) {
     await writeFile(target, content);
     return;
   }
   const folder = dirname(target);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder);
   const temporary = join(folder, `.regops-${process.pid}-${randomBytes(6).toString('hex')}.tmp`);
   try {
     const file = await open(temporary, 'wx', mode);

@@ -22,9 +22,8 @@ export async function main(options: Exclude<LoadOptions, string | undefined>): P
     process.stderr.write(`error: cannot write to standard output: ${messageOf(error)}\n`);
     process.exit(EXIT_CODES['cannot-write']);
   });
-  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
+  // Nobody is left to be told, and the work does not depend on it: a full disk behind 2> stops no push.
+  process.stderr.on('error', () => {});
   process.on('uncaughtException', (error) => {
     settled = true;
     void tell(error).then(() => process.exit());

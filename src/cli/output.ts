@@ -25,7 +25,9 @@ export class Output {
     this.progress = progress;
     this.messages = messages;
     this.format = flags['format'] as OutputFormat;
-    this.#file = flags['output'] === '-' ? undefined : (flags['output'] as string | undefined);
+    // Opened by its name, a file behind stdout would lose what is in it.
+    const isStdout = flags['output'] === '-' || flags['output'] === '/dev/stdout';
+    this.#file = isStdout ? undefined : (flags['output'] as string | undefined);
     this.#events =
       this.format === 'ndjson' && this.#file !== undefined ? new EventFile(this.#file) : undefined;
     // However the program ends, the cursor is shown again.

@@ -34,6 +34,15 @@ export async function pushTarCommand(
   if (digestFile !== undefined && flags['dry-run']) {
     throw new RegopsError('USAGE', '--digest-file: a dry run pushes nothing');
   }
+  if (digestFile === '-') {
+    throw new RegopsError(
+      'USAGE',
+      '--digest-file: standard output is for the answer, which has the digests',
+      {
+        hints: ['To a pipe the answer is a line REF@DIGEST for each tag: cut -d@ -f2'],
+      },
+    );
+  }
   letHeapGrow();
   const registries = await openRegistries(flags, context);
   const { result, error } = await pushTar(

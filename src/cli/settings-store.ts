@@ -1,7 +1,6 @@
-import { mkdir } from 'node:fs/promises';
 import { basename, dirname, extname } from 'node:path';
 import type Conf from 'conf';
-import { messageOf, RegopsError } from '../base/index.ts';
+import { makeFolder, messageOf, RegopsError } from '../base/index.ts';
 import { formatSettingKey, type SettingKey } from './setting-keys.ts';
 import { readSettings, type SettingValue } from './settings.ts';
 
@@ -26,7 +25,7 @@ async function edit(path: string, change: (store: Conf) => void): Promise<void> 
   // conf brings a schema validator along: only those who write the file pay for it.
   const { default: Conf } = await import('conf');
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await makeFolder(dirname(path));
     const store = new Conf({
       cwd: dirname(path),
       configName: basename(path, extname(path)),

@@ -181,6 +181,19 @@ describe('an image', () => {
     expect(ended(0, run).stdout).toBe(`${one.digest}\n${two.digest}\n`);
   });
 
+  test('several, of which one is missing: those before it are shown', async () => {
+    const registry = await openRegistry();
+    const one = await pushImage(registry, 'one', '1');
+    await pushImage(registry, 'three', '1');
+    const argv = ['one', 'two', 'three'].map((repository) => `${registry.name}/${repository}:1`);
+    const run = ended(66, await inspect([...argv, '--digest']));
+    expect(run.stdout).toBe(`${one.digest}\n`);
+    expect(run.stderr).toContain(`pull of ${registry.name}/two:1`);
+    const { result, error } = ended(66, await inspect([...argv, '--json'])).json();
+    expect(result.subjects).toMatchObject([{ reference: `${registry.name}/one:1` }]);
+    expect(error).toMatchObject({ code: 'REPOSITORY_NOT_FOUND' });
+  });
+
   test('that is not for the platform asked for is 66', async () => {
     const registry = await openRegistry();
     await pushImage(registry, 'app', '1');
@@ -222,6 +235,17 @@ describe('an index', () => {
     const none = ended(66, await inspect([reference, '--platform', 'linux/s390x']));
     expect(none.stderr).toContain(`${reference} has no linux/s390x`);
     expect(none.stderr).toContain('Its platforms: linux/amd64, linux/arm64.');
+  });
+
+  test('has no configuration to give: one of its platforms has', async () => {
+    const registry = await openRegistry();
+    const { reference } = await pushed(registry);
+    const run = ended(64, await inspect([reference, '--config']));
+    expect(run.stdout).toBe('');
+    expect(run.stderr).toContain('is an index, which has no configuration of its own');
+    expect(run.stderr).toContain('Choose an image with --platform: linux/amd64, linux/arm64.');
+    const config = ended(0, await inspect([reference, '--config', '--platform', 'linux/arm64'])).stdout;
+    expect(JSON.parse(config)).toMatchObject({ architecture: 'arm64' });
   });
 
   test('--tree draws it down to the layers', async () => {
@@ -315,6 +339,25 @@ describe('an archive', () => {
     });
   });
 
+  test.each([
+    ['--digest', 'digest'],
+    ['--raw', 'manifest'],
+  ])('%s of what has none before it is pushed is 66', async (flag, what) => {
+    await writeDockerArchive(folder('a.tar'), [await makeImage({ seed: 'one', names: ['app:1'] })]);
+    const run = ended(66, await inspect([folder('a.tar'), flag]));
+    expect(run.stdout).toBe('');
+    expect(run.stderr).toContain(`image @0 of ${folder('a.tar')} has no ${what} before it is pushed`);
+    ended(0, await inspect([folder('a.tar'), '--config']));
+  });
+
+  test('--config of an image whose configuration is not there is 66', async () => {
+    const image = await makeImage({ seed: 'one', names: ['app:1'] });
+    await writeOciArchive(folder('a.tar'), [image], { omit: [digestOf(image.config)] });
+    const run = ended(66, await inspect([folder('a.tar'), '--config']));
+    expect(run.stdout).toBe('');
+    expect(run.stderr).toMatch(/configuration sha256:\w+ of sha256:\w+ is not there/);
+  });
+
   test('on standard input', async () => {
     await writeOciArchive(folder('a.tar'), [await makeImage({ seed: 'one', names: ['app:1'] })]);
     const stdin = await readFile(folder('a.tar'));
@@ -402,6 +445,24 @@ describe('--check', () => {
     const { check } = await subjectOf([`${front.host}/app:1`, '--check'], 1);
     expect(check.problems).toMatchObject([{ digest: image.config, problem: 'corrupt' }]);
     ended(65, await inspect([`${front.host}/app:1`]));
+  });
+
+  test('a registry that refuses to be asked for a blob by HEAD is asked by GET', async () => {
+    const registry = await openRegistry();
+    const image = await pushImage(registry, 'app', '1');
+    const missing = new Set<string>();
+    const front = await openFront(registry, (request, response) => {
+      if (!request.url?.includes('/blobs/')) return false;
+      if (request.method === 'HEAD') return refuse(response, 405, 'UNSUPPORTED');
+      const digest = request.url.split('/').at(-1) as string;
+      return missing.has(digest) ? refuse(response, 404, 'BLOB_UNKNOWN') : false;
+    });
+    const argv = [`${front.host}/app:1`, '--check'];
+    expect((await subjectOf(argv)).check).toMatchObject({ blobs: 2, problems: [] });
+    missing.add(image.layer);
+    expect((await subjectOf(argv, 1)).check.problems).toMatchObject([
+      { digest: image.layer, what: 'layer 1', problem: 'missing' },
+    ]);
   });
 
   test('what keeps it from looking is an error, not a problem of the image', async () => {

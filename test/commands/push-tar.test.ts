@@ -161,6 +161,7 @@ describe('where to', () => {
     [['--registry-url', 'r.example.com', '--limit-rate', '12'], '--limit-rate'],
     [['--registry-url', 'r.example.com', '--limit-rate', '10B/s'], '10B/s is too slow'],
     [['--registry-url', 'r.example.com', '--dry-run', '--digest-file', 'x'], 'a dry run pushes nothing'],
+    [['--registry-url', 'r.example.com', '--digest-file', '-'], '--digest-file: standard output is for the'],
     [[], 'where to? Neither --to nor --registry-url is given'],
     [['--to', 'r.example.com/a', '--tag', 'x'], '--to names the target in full'],
     [['--to', 'r.example.com/a', '--repository', 'b'], '--to names the target in full'],

@@ -47,6 +47,15 @@ beforeEach(async () => {
   );
 });
 
+test('a cache that cannot be made does not keep it from starting', async () => {
+  const program = await checkout({ dist: true });
+  const run = await runCli(['x'], {
+    program,
+    env: { XDG_CACHE_HOME: '/proc/regops', NODE_COMPILE_CACHE: '' },
+  });
+  expect(run).toMatchObject({ exitCode: 5, stderr: '' });
+});
+
 describe('on a Node that is too old', () => {
   test('it runs with the checkout’s own, arguments and exit code pass through', async () => {
     const program = await checkout({ node: true, dist: true });

@@ -12,7 +12,10 @@ export interface Content {
   /** True when absent content is a fault; false for archives, which may lawfully be sparse. */
   readonly complete: boolean;
   manifest(descriptor: Descriptor, signal: AbortSignal): Promise<Manifest>;
-  /** What is there without reading it: a size, `unknown` when the other side does not tell, or nothing. */
+  /**
+   * What is there without reading it: a size, `unknown` when the other side does not tell, or nothing. Throws as
+   * `open` does where it has to be asked in that way.
+   */
   presence(blob: BlobId, signal: AbortSignal): Promise<{ size: number | 'unknown' } | undefined>;
   /** The bytes, verified against the digest as they pass. */
   open(blob: BlobId, signal: AbortSignal): Promise<Readable>;
@@ -36,7 +39,10 @@ export function repositoryContent(client: RegistryClient, repository: string): C
     async presence(blob, signal) {
       const presence = await headBlob(client, repository, blob.digest, { signal });
       if (presence.state === 'absent') return undefined;
-      return { size: presence.state === 'present' ? (presence.size ?? 'unknown') : 'unknown' };
+      if (presence.state === 'present') return { size: presence.size ?? 'unknown' };
+      // A HEAD that was refused says nothing; what begins to come is there.
+      (await openBlob(client, repository, blob, signal)).destroy();
+      return { size: 'unknown' };
     },
     open: (blob, signal) => openBlob(client, repository, blob, signal),
     read: (blob, maxBytes, signal) => readBlob(client, repository, blob, maxBytes, signal),

@@ -10,7 +10,7 @@ import {
   readManifest,
   readSource,
 } from '../../archive/index.ts';
-import { escapeText, RegopsError, throwIfAborted } from '../../base/index.ts';
+import { asRegopsError, escapeText, RegopsError, throwIfAborted } from '../../base/index.ts';
 import {
   type Descriptor,
   formatPlatform,
@@ -32,18 +32,27 @@ export type { InspectContext, InspectOptions, Target } from './options.ts';
 export { reportInspect } from './report.ts';
 export type * from './result.ts';
 
-/** Looks at every target in turn. Throws on the first that cannot be looked at. */
-export async function inspect(options: InspectOptions, context: InspectContext): Promise<InspectResult> {
+/**
+ * Looks at every target in turn, and stops at the first that cannot be looked at: what was seen so far comes back
+ * as `result` beside the `error`. Throws it when that was the first of all.
+ */
+export async function inspect(
+  options: InspectOptions,
+  context: InspectContext,
+): Promise<{ result: InspectResult; error?: RegopsError }> {
   const subjects: Subject[] = [];
   try {
     for (const target of options.targets) {
       throwIfAborted(context.signal);
       subjects.push(await inspectTarget(target, options, context));
     }
+  } catch (error) {
+    if (subjects.length === 0) throw error;
+    return { result: { subjects }, error: asRegopsError(error) };
   } finally {
     context.progress.close();
   }
-  return { subjects };
+  return { result: { subjects } };
 }
 
 /** How many problems a check found, over all subjects. */
@@ -179,18 +188,14 @@ async function inspectArchiveImage(
   context: InspectContext,
 ): Promise<{ root: ArchiveSubject['images'][number]['root']; check?: CheckView }> {
   const deep = options.check === 'deep';
+  const name = `image @${image.index} of ${archive.path}`;
   if (image.content.kind === 'docker') {
-    const config = await readSource(
-      image.content.config,
-      LIMITS.configBytes,
-      `configuration of image @${image.index} of ${archive.path}`,
-    );
+    const config = await readSource(image.content.config, LIMITS.configBytes, `configuration of ${name}`);
     return {
-      root: viewDockerContent(image.content, config, options),
+      root: viewDockerContent(image.content, config, options, name),
       ...(options.check ? { check: await checkDockerContent(image.content, deep, context) } : {}),
     };
   }
-  const name = `image @${image.index} of ${archive.path}`;
   const named = await readManifest(archive, image.content.root);
   const { manifest, platform } = await choosePlatform(named, content, options, name, context.signal);
   const problems = options.check ? [] : undefined;

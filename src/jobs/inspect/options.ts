@@ -20,8 +20,8 @@ export interface InspectOptions {
   readonly referrers: boolean;
   /** Make sure that everything the image names is there; `deep` reads and hashes all of it. */
   readonly check?: 'present' | 'deep' | undefined;
-  /** Keep the manifest's or the configuration's exact text. */
-  readonly keep?: 'manifest' | 'config' | undefined;
+  /** What is asked for alone, and has to be there: the exact text of the manifest or the configuration, or the digest. */
+  readonly keep?: 'manifest' | 'config' | 'digest' | undefined;
 }
 
 export interface InspectContext extends JobContext {

@@ -33,7 +33,7 @@ export function reportInspect(result: InspectResult, presentation: InspectPresen
     };
   if (presentation.only === 'digest') {
     return {
-      lines: rootsOf(result).map((root) => root.digest ?? '(no digest before it is pushed)'),
+      lines: rootsOf(result).map((root) => root.digest ?? ''),
       ...judged,
     };
   }

@@ -48,12 +48,23 @@ export async function viewManifest(
     : viewIndex(manifest, content, options, signal, depth);
 }
 
-/** Describes an image of a docker-archive, which has no manifest until it is pushed. */
+/**
+ * Describes an image of a docker-archive, which has no manifest until it is pushed.
+ *
+ * @param name how messages call it
+ * @throws MANIFEST_NOT_FOUND when that or its digest is asked for
+ */
 export function viewDockerContent(
   docker: DockerContent,
   configBytes: Uint8Array,
   options: ViewOptions,
+  name: string,
 ): ImageView {
+  if (options.keep === 'manifest' || options.keep === 'digest') {
+    throw new RegopsError('MANIFEST_NOT_FOUND', `${name} has no ${options.keep} before it is pushed`, {
+      hints: ['docker save writes none for it: push it, and ask the registry.', '--config is there.'],
+    });
+  }
   const config = parseImageConfig(configBytes);
   refuseOtherPlatform(options, platformOfConfig(config), 'the image');
   const layers = docker.layers.map(
@@ -119,6 +130,12 @@ async function viewImage(
         content.read(document.config, LIMITS.configBytes, signal),
       )
     : undefined;
+  if (options.keep === 'config' && !bytes) {
+    throw new RegopsError(
+      'BLOB_NOT_FOUND',
+      `configuration ${document.config.digest} of ${manifest.digest} is not there`,
+    );
+  }
   const config =
     bytes && isImage ? parseImageConfig(bytes, `configuration ${document.config.digest}`) : undefined;
   const shownPlatform = platform ?? (config && platformOfConfig(config));
@@ -155,6 +172,16 @@ async function viewIndex(
   depth: number,
 ): Promise<IndexView> {
   const { document } = manifest;
+  if (options.keep === 'config') {
+    const platforms = document.manifests.flatMap(({ platform }) =>
+      platform ? [formatPlatform(platform)] : [],
+    );
+    throw new RegopsError('USAGE', `${manifest.digest} is an index, which has no configuration of its own`, {
+      hints: [
+        `Choose an image with --platform: ${escapeText([...new Set(platforms)].join(', ')) || 'none'}.`,
+      ],
+    });
+  }
   const manifests: IndexEntryView[] = [];
   for (const entry of document.manifests) {
     const present = content.complete || (await content.presence(entry, signal)) !== undefined;

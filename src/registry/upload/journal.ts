@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, readdir, readFile, rm, stat, unlink } from 'node:fs/promises';
+import { chmod, readdir, readFile, rm, stat, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import {
   type Clock,
   type Log,
+  makeFolder,
   messageOf,
   silentLog,
   systemClock,
@@ -152,7 +153,7 @@ export class UploadJournal {
 
   /** Makes the folder ours alone, and drops what nobody came back for. */
   async #prepare(): Promise<void> {
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    await makeFolder(this.#folder);
     await chmod(this.#folder, 0o700);
     const names = (await readdir(this.#folder)).filter((name) => FILE_NAME.test(name));
     for (const [at, name] of names.entries()) {

@@ -393,6 +393,13 @@ describe('what has to be spooled', () => {
     }
   });
 
+  it('does not wait for somebody to type an archive', async () => {
+    const stdin = Object.assign(new PassThrough(), { isTTY: true });
+    await expect(openArchive('-', { stdin })).rejects.toThrow(
+      failure('USAGE', 'standard input is a terminal', 'docker save'),
+    );
+  });
+
   it('reads input that comes byte by byte', async () => {
     await writeOciArchive(temp('a.tar'), [await makeImage({ seed: 'tiny', layers: [] })]);
     const bytes = await readFile(temp('a.tar'));

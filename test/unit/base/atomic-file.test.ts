@@ -5,6 +5,7 @@ import {
   lstat,
   mkdir,
   mkdtemp,
+  open,
   readdir,
   readFile,
   rm,
@@ -89,6 +90,20 @@ describe('writeFileAtomically', () => {
     } finally {
       reader.kill();
     }
+  });
+
+  test.each(['/proc/self/fd', '/dev/fd'])('writes on into what is open already: %s', async (names) => {
+    const path = join(folder, 'log');
+    await writeFile(path, 'before\n');
+    const log = await open(path, 'a');
+    try {
+      await writeFileAtomically(join(names, String(log.fd)), 'through\n');
+      await log.write('after\n');
+    } finally {
+      await log.close();
+    }
+    expect(await readFile(path, 'utf8')).toBe('before\nthrough\nafter\n');
+    expect(await readdir(folder)).toEqual(['log']);
   });
 
   test('a failure leaves what was there, and no temporary file', async () => {

@@ -240,7 +240,7 @@ describe('an image of a docker-archive', () => {
     const archive = await open(folder('a.tar'));
     const { content } = archive.images[0] as Archive['images'][number];
     if (content.kind !== 'docker') throw new Error('not docker');
-    const view = viewDockerContent(content, image.config, { tree: false, keep: 'config' });
+    const view = viewDockerContent(content, image.config, { tree: false, keep: 'config' }, 'image @0');
     const stored = await image.layers[0]?.packed('zstd');
     expect(view).toMatchObject({
       type: 'image',
@@ -251,7 +251,12 @@ describe('an image of a docker-archive', () => {
     });
     expect(view).not.toHaveProperty('digest');
     expect(() =>
-      viewDockerContent(content, image.config, { tree: false, platform: parsePlatform('linux/arm64') }),
+      viewDockerContent(
+        content,
+        image.config,
+        { tree: false, platform: parsePlatform('linux/arm64') },
+        'image @0',
+      ),
     ).toThrow(expect.objectContaining({ code: 'PLATFORM_NOT_FOUND' }));
   });
 });
