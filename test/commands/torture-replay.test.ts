@@ -229,7 +229,7 @@ describe('a counterexample', () => {
     expect(parseXml(await shown('junit')).attributes).toMatchObject({ failures: '1' });
     expect(await shown('html')).toContain('<svg class="timeline"');
     expect(await shown('prometheus')).toContain(
-      'regops_torture_replay_reproduced_total{invariant="digest-header"} 1\n',
+      `regops_torture_replay_reproduced_total{registry="${registry.name}",invariant="digest-header"} 1\n`,
     );
     expect(await shown('nagios')).toMatch(/CRITICAL - digest-header: violated again in 1 of 1 round/);
   });
