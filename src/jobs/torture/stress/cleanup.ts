@@ -87,10 +87,10 @@ export async function cleanUp(
     manifestsDeleted: deleted,
     manifestsRemoved: removed,
     left: left.slice(0, MAX_NAMED),
-    // What there was no time to look at is still there.
-    manifestsLeft: Math.max(
-      left.length + ledger.total('stranded'),
-      signal.aborted ? pushed - deleted - removed : 0,
+    // What there was no time to look at is still there; of a registry that is gone, no more can be than was sent.
+    manifestsLeft: Math.min(
+      ledger.total('putManifest'),
+      Math.max(left.length + ledger.total('stranded'), signal.aborted ? pushed - deleted - removed : 0),
     ),
     complete: !signal.aborted,
   };
