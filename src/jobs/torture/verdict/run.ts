@@ -2,7 +2,7 @@ import { asRegopsError, counted, messageOf, RegopsError } from '../../../base/in
 import type { HistoryHeader } from '../../../history/index.ts';
 import { randomStream } from '../../../load/index.ts';
 import { digestOf } from '../../../oci/index.ts';
-import { collect, listReferrers, listTags, type RegistryClient } from '../../../registry/index.ts';
+import { collect, listReferrers, listTags, type RegistryClient, statusOf } from '../../../registry/index.ts';
 import type { JobContext } from '../../context.ts';
 import { graceAfter } from '../grace.ts';
 import { newRunId } from '../run-id.ts';
@@ -98,7 +98,8 @@ export async function stressJudged(
       interrupted: signal.aborted,
       cleanup,
     });
-    const error = unwritten ?? lost;
+    // What was found is found, whatever became of the registry.
+    const error = unwritten ?? (result.verdict === 'violated' ? undefined : lost);
     return error ? { result, error } : { result };
   } finally {
     recorder.stop();
@@ -176,7 +177,8 @@ class Run {
       await collect(listTags(this.#client, this.#unseen, { signal }));
       return undefined;
     } catch (error) {
-      return signal.aborted ? undefined : asRegopsError(error);
+      // Where everything was removed from a repository it may be gone: that, too, is an answer.
+      return signal.aborted || statusOf(error) === 404 ? undefined : asRegopsError(error);
     }
   }
 
