@@ -24,6 +24,8 @@ export interface Answer {
   readonly warnings: readonly string[];
   /** When it was said, in milliseconds since the epoch. */
   readonly at: number;
+  /** What all its numbers are of. */
+  readonly labels?: Readonly<Record<string, string>>;
   /** Already free of secrets. */
   readonly error?: RegopsError | undefined;
 }
@@ -70,8 +72,16 @@ function envelopeOf(answer: Answer): object {
   };
 }
 
-function endingOf({ command, exitCode, interrupted, at, warnings, error }: Answer): Ending {
-  return { command: command.split('.').join(' '), ok: exitCode === 0, interrupted, at, warnings, error };
+function endingOf({ command, exitCode, interrupted, at, labels = {}, warnings, error }: Answer): Ending {
+  return {
+    command: command.split('.').join(' '),
+    ok: exitCode === 0,
+    interrupted,
+    at,
+    labels,
+    warnings,
+    error,
+  };
 }
 
 /** The answer's text in a format, and the exit code where the format has its own. */

@@ -141,6 +141,7 @@ export abstract class RegopsCommand extends Command {
       leave: (name) => this.#leave(name, output),
     });
     const closers: (() => void | Promise<void>)[] = [];
+    const labels: Record<string, string> = {};
     const context: CommandContext = {
       signal: signals.signal,
       clock: systemClock,
@@ -154,10 +155,13 @@ export abstract class RegopsCommand extends Command {
       cacheFolder: cacheFolder(process.env),
       settingsPath: settingsPath(process.env),
       conceal: (secret) => messages.conceal(secret),
+      label(name, value) {
+        labels[name] = value;
+      },
       defer: (close) => void closers.unshift(close),
-      present: (outcome) => output.show(this.#answer(outcome, messages)),
+      present: (outcome) => output.show({ ...this.#answer(outcome, messages), labels }),
       event: (event) => output.event(event),
-      sample: (report) => output.sample(this.#answer({ result: null, report }, messages)),
+      sample: (report) => output.sample({ ...this.#answer({ result: null, report }, messages), labels }),
     };
     try {
       explain(invocation, messages);
@@ -170,7 +174,7 @@ export abstract class RegopsCommand extends Command {
       const asked = options.endsOnSignal && signals.received !== undefined;
       if (asked && outcome.error?.code === 'INTERRUPTED') outcome = NOTHING;
       const answer = this.#answer(outcome, messages, asked ? undefined : signals.received);
-      await output.show(answer);
+      await output.show({ ...answer, labels });
       if (answer.error) messages.error(answer.error);
     } finally {
       signals.stop();

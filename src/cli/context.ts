@@ -30,6 +30,8 @@ export interface CommandContext {
   readonly settingsPath: string;
   /** Takes a secret that was read (from a file, a helper, standard input) out of everything that is said from now on. */
   conceal(secret: string): void;
+  /** Says what all numbers of this run are of, for those who collect them from several. */
+  label(name: string, value: string): void;
   /** Calls this when the body has ended, however it did; the last one first. */
   defer(close: () => void | Promise<void>): void;
   /** Gives the answer now instead of at the end: for a server that has to say where it listens. */

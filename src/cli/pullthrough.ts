@@ -91,6 +91,8 @@ export async function pullthroughBenchCommand(
   const { caches, upstreams } = await openBoth({ ...flags, 'registry-url': upstreamUrl }, context);
   const upstream = domainOf(upstreams.named);
   const cache = domainOf(caches.named);
+  context.label('registry', upstream);
+  context.label('cache', cache);
   if (!flags['dry-run']) {
     await awaitCache(await caches.client(cache), flags.wait ?? (testbed ? WAIT_MS : 0), context);
   }

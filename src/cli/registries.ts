@@ -66,6 +66,7 @@ export async function openRegistries(
   const plainHttp = flags['plain-http'] ?? false;
   const url = flags['registry-url'];
   const named = url === undefined ? undefined : parseTarget(url, { plainHttp });
+  if (named) context.label('registry', named.domain);
   const own = credential ?? (await flagCredential(flags, context));
   if (own) concealCredential(own, context);
   const files = await loadTlsFiles({

@@ -19,7 +19,7 @@ export async function tortureReplay(
   context: CommandContext,
 ): Promise<Outcome> {
   const registries = await openRegistries(flags, context);
-  const result = await replay(
+  const { result, error } = await replay(
     {
       domain: (registries.named as NonNullable<Registries['named']>).domain,
       file,
@@ -34,5 +34,6 @@ export async function tortureReplay(
       collectGarbage: garbageCollector(flags['gc-hook'], context.environment),
     },
   );
-  return { result, report: reportReplay(result), exitCode: result.reproduced > 0 ? 1 : 0 };
+  const exitCode = result.reproduced > 0 ? 1 : 0;
+  return { result, report: reportReplay(result), exitCode, ...(error ? { error } : {}) };
 }

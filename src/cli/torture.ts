@@ -284,12 +284,14 @@ function jobContext(
   return {
     ...context,
     registry: (domain) => registries.client(domain),
-    onSample(sample, soFar) {
+    onSample(sample) {
       context.event({ type: 'sample', sample });
+      if (!live.sample(sample)) context.log.info(sampleLine(sample));
+    },
+    onProbed(soFar) {
       context.sample(reportMonitor(soFar())).catch((error: unknown) => {
         context.log.warn(asRegopsError(error).message);
       });
-      if (!live.sample(sample)) context.log.info(sampleLine(sample));
     },
     onAlert(alert) {
       context.event({ type: 'alert', alert });

@@ -94,7 +94,7 @@ export interface Metric {
   readonly name: string;
   readonly help: string;
   readonly value: number;
-  /** `counter` for what only grows while the program runs; its name then ends in `_total`. Default `gauge`. */
+  /** `counter` for what only grows while the program runs; its name then ends in `_total`. Default `gauge`, of unit `c` `counter`. */
   readonly type?: 'gauge' | 'counter';
   readonly unit?: 's' | 'ms' | 'B' | '%' | 'c' | '';
   readonly labels?: Readonly<Record<string, string>>;
@@ -132,6 +132,8 @@ export interface Ending {
   readonly interrupted: boolean;
   /** When, in milliseconds since the epoch. */
   readonly at: number;
+  /** What all its numbers are of: `registry`. Side by side with those of another, they must not look the same. */
+  readonly labels?: Readonly<Record<string, string>>;
   readonly warnings: readonly string[];
   readonly error?:
     | { readonly code: string; readonly message: string; readonly hints: readonly string[] }

@@ -8,11 +8,13 @@ const STATUSES: readonly Check['status'][] = ['pass', 'warn', 'fail', 'unknown']
  * milliseconds become seconds, the base unit. Two metrics say how the run went: `regops_run_success` (an
  * interrupted run that found nothing wrong is one) and `regops_checks`. Without times of its own: node_exporter's textfile
  * collector refuses a file that has any. Of samples with the same name and labels the last one counts,
- * for twice the same makes the collector refuse the file as well.
+ * for twice the same makes the collector refuse the file as well; so do equal samples in two files, and therefore each
+ * has the run's labels beside its own.
  */
 export function renderPrometheus(report: Report, ending: Ending): string {
   const families = Map.groupBy([...runMetrics(report, ending), ...(report.metrics ?? [])], familyName);
-  return [...families].map(([name, metrics]) => drawFamily(name, metrics)).join('');
+  const { labels = {} } = ending;
+  return [...families].map(([name, metrics]) => drawFamily(name, metrics, labels)).join('');
 }
 
 function runMetrics({ checks = [] }: Report, { command, ok, interrupted }: Ending): Metric[] {
@@ -33,16 +35,25 @@ function runMetrics({ checks = [] }: Report, { command, ok, interrupted }: Endin
   ];
 }
 
-function drawFamily(name: string, metrics: readonly Metric[]): string {
+function drawFamily(
+  name: string,
+  metrics: readonly Metric[],
+  common: Readonly<Record<string, string>>,
+): string {
   const samples = new Map(
-    metrics.map((metric) => [`${name}${drawLabels(metric.labels ?? {})}`, drawValue(metric)]),
+    metrics.map((metric) => [`${name}${drawLabels({ ...common, ...metric.labels })}`, drawValue(metric)]),
   );
   const help = escapeText(metrics[0]?.help ?? '').replaceAll('\\', '\\\\');
   return [
     `# HELP ${name} ${help}\n`,
-    `# TYPE ${name} ${metrics[0]?.type ?? 'gauge'}\n`,
+    `# TYPE ${name} ${typeOf(metrics[0])}\n`,
     ...[...samples].map(([sample, value]) => `${sample} ${value}\n`),
   ].join('');
+}
+
+/** A plugin's unit `c` is a continuous counter. */
+function typeOf({ type, unit }: Partial<Metric> = {}): string {
+  return type ?? (unit === 'c' ? 'counter' : 'gauge');
 }
 
 function familyName({ name, unit }: Metric): string {

@@ -409,10 +409,10 @@ describe('formats', () => {
   test('prometheus has the figures', async () => {
     const rig = await openRig();
     const { stdout } = ended(0, await bench(rig, [...argv, '--max-pulls=7', '--format', 'prometheus']));
-    expect(stdout).toMatch(/^regops_pullthrough_images_total 7$/m);
-    expect(stdout).toMatch(/^regops_pullthrough_errors_total 0$/m);
-    expect(stdout).toMatch(/^regops_pullthrough_images_per_second [\d.]+$/m);
-    expect(stdout).toMatch(/^regops_pullthrough_latency_seconds\{quantile="p99"\} [\d.e-]+$/m);
+    expect(stdout).toMatch(/^regops_pullthrough_images_total\{registry="[\w.:]+",cache="[\w.:]+"\} 7$/m);
+    expect(stdout).toMatch(/^regops_pullthrough_errors_total\{.*\} 0$/m);
+    expect(stdout).toMatch(/^regops_pullthrough_images_per_second\{.*\} [\d.]+$/m);
+    expect(stdout).toMatch(/^regops_pullthrough_latency_seconds\{.*,quantile="p99"\} [\d.e-]+$/m);
   });
 
   test('junit has a case for each check, red when something is wrong', async () => {

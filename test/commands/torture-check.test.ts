@@ -229,6 +229,13 @@ describe('the answer', () => {
     expect(stdout).toMatch(/^Latency\nMS +MIN +MEAN +P50 /m);
   });
 
+  test('for people names the errors of each kind of operation', async () => {
+    const [first] = STALE as [Operation, ...Operation[]];
+    const refused = { ...first, client: 9, outcome: 'fail' as const, status: 403 };
+    const { stdout } = await check(lines([...STALE, refused]));
+    expect(stdout).toMatch(/^Errors\nOPERATION +ERROR +COUNT\nput-manifest +status-403 +1$/m);
+  });
+
   test('as JUnit has a case for each invariant', async () => {
     const run = ended(1, await check(lines(STALE), ['--require', 'linearizable', '--format', 'junit']));
     const xml = parseXml(run.stdout);
@@ -255,6 +262,8 @@ describe('the answer', () => {
     expect(nagios.stdout).toMatch(
       /CRITICAL - stale-read: 1 violation.*'torture_judged_operations_total'=14c/,
     );
+    const allowed = ['--require', 'linearizable', '--allow', 'stale-read', '--format', 'nagios'];
+    expect(ended(0, await check(lines(STALE), allowed)).stdout).toMatch(/ OK - stale-read: .*allowed/);
     const good = ended(0, await check(lines(RACED), ['--format', 'nagios']));
     expect(good.stdout).toMatch(/ OK - /);
     const metrics = ended(0, await check(lines(RACED), ['--format', 'prometheus'])).stdout;

@@ -184,6 +184,25 @@ describe('a counterexample', () => {
     expect(await tagsIn(registry)).toEqual([]);
   });
 
+  test('whose registry goes away is not said to have come to nothing', async () => {
+    const file = await reproFile(LIES['stale-read'][1]);
+    const gone = async (registry: Registry) => {
+      const run = await replay(file, registry, ['--times', '20', '--json'], {
+        async whileRunning() {
+          while (!registry.requests.some(({ path }) => path.includes('/r3/manifests/'))) await sleep(1);
+          await registry.close();
+        },
+      });
+      return run;
+    };
+    const answer = ended(69, await gone(await openRegistry())).json();
+    expect(answer).toMatchObject({ error: { code: 'CONNECTION_FAILED' }, result: { reproduced: 0 } });
+    expect(answer.result.rounds.length).toBeLessThan(20);
+    // What had come true before is what was asked.
+    const liar = ended(1, await gone(await lying('GET manifests stale=1changes'))).json();
+    expect(liar.result.reproduced).toBeGreaterThan(0);
+  });
+
   test('that is interrupted while the registry is silent does not wait for it', async () => {
     const file = await reproFile(LIES['stale-read'][1]);
     const registry = await lying('GET manifests hang=before');
@@ -210,7 +229,7 @@ describe('a counterexample', () => {
     expect(parseXml(await shown('junit')).attributes).toMatchObject({ failures: '1' });
     expect(await shown('html')).toContain('<svg class="timeline"');
     expect(await shown('prometheus')).toContain(
-      'regops_torture_replay_reproduced_total{invariant="digest-header"} 1\n',
+      `regops_torture_replay_reproduced_total{registry="${registry.name}",invariant="digest-header"} 1\n`,
     );
     expect(await shown('nagios')).toMatch(/CRITICAL - digest-header: violated again in 1 of 1 round/);
   });

@@ -261,6 +261,25 @@ describe('the record', () => {
     expect(await leftBeside(history)).toEqual([]);
   });
 
+  test('of a registry that goes away is no proof that it kept anything', async () => {
+    const registry = await openRegistry();
+    const history = folder('gone.history');
+    const argv = ['--yes-write', '--duration', '2s', '--settle', '200ms', '-c', '4', '--history', history];
+    const run = await stress(registry, 'register', [...argv, '--json'], {
+      whileRunning: async () => {
+        await until(() => registry.requests.length > 300);
+        await registry.close();
+      },
+    });
+    const { result, error } = ended(69, run).json();
+    expect(error.code).toBe('CONNECTION_FAILED');
+    expect(result).toMatchObject({ verdict: 'inconclusive', unseenRepositories: 1, findings: [] });
+    const checked = ended(1, await runCommand('torture check', [history, '--strict', '--json'])).json();
+    expect(checked.result).toMatchObject({ verdict: 'inconclusive', unseenRepositories: 1 });
+    const told = ended(0, await runCommand('torture check', [history])).stdout;
+    expect(told).toMatch(/^unknown {2}conclusive: 1 repository gave no answer when all was quiet/m);
+  });
+
   test('of a run that is interrupted while the registry says nothing is there in time', async () => {
     const registry = await openRegistry({
       faults: parseFaults('GET manifests hang=before'),

@@ -53,6 +53,7 @@ describeReal('package-test submit', () => {
       environment: { DOCKER_HOST: `unix://${docker.socket}`, HOME: folder.path, PATH: process.env['PATH'] },
       defer: (close) => void closers.push(close),
       conceal() {},
+      label() {},
     };
     const runTask = await localRunner(context as CommandContext);
     expect(runTask).toBeDefined();

@@ -125,6 +125,21 @@ describe('prometheus', () => {
     expect(seen.map((text) => /^regops_run_success.* (\d)$/m.exec(text)?.[1])).toEqual(['1', '1', '0']);
   });
 
+  test('says at each of them what its numbers are of, and also where there is nothing but a failure', async () => {
+    const path = folder('labelled.prom');
+    let sampled = '';
+    await probe(['--format', 'prometheus', '--output', path], {
+      body: async ({ context }) => {
+        context.label('registry', 'r:5000');
+        await context.sample(metrics(1));
+        sampled = await readFile(path, 'utf8');
+        throw new RegopsError('CONNECTION_FAILED', 'gone');
+      },
+    });
+    expect(sampled).toContain('regops_size_bytes{registry="r:5000"} 1\n');
+    expect(await readFile(path, 'utf8')).toMatch(/^regops_run_success\{registry="r:5000",command=".*"\} 0$/m);
+  });
+
   test('samples that nobody waits for neither pile up nor come after the end', async () => {
     const path = folder('regops.prom');
     await probe(['--format', 'prometheus', '--output', path], {

@@ -18,6 +18,13 @@ test.each([
   expect(renderNagios({ checks: statuses.map((status) => check(status)) }, 'inspect').state).toBe(state);
 });
 
+test('a warning that is no problem found is told, and is no state', () => {
+  const known = { ...check('warn', 'tag-list-order', '6 violations, allowed'), advisory: true };
+  const one = renderNagios({ checks: [known, check('pass')], summary: 'kept' }, 'x');
+  expect(one).toEqual({ state: 'OK', line: 'X OK - tag-list-order: 6 violations, allowed; kept\n' });
+  expect(renderNagios({ checks: [known, check('warn')] }, 'x').state).toBe('WARNING');
+});
+
 test('the line says what is wrong, then the summary, then the perfdata', () => {
   const { line } = renderNagios(
     {

@@ -65,6 +65,26 @@ test.each<[string, Report, object, number]>([
   expect(families.get('regops_run_success')?.samples.get('{command="torture all"}')).toBe(value);
 });
 
+test('what all of them are of is a label of each, also of those that tell how the run went', () => {
+  const metrics: Metric[] = [
+    { name: 'a', help: '', value: 1 },
+    { name: 'seen_total', help: '', value: 2, unit: 'c', labels: { kind: 'x', cache: 'own' } },
+  ];
+  const families = parse(
+    renderPrometheus({ metrics }, { ...good, labels: { registry: 'r:5000', cache: 'c:1' } }),
+  );
+  expect(families.get('regops_a')?.samples).toEqual(new Map([['{registry="r:5000",cache="c:1"}', 1]]));
+  expect(families.get('regops_seen_total')).toMatchObject({
+    type: 'counter',
+    samples: new Map([['{registry="r:5000",cache="own",kind="x"}', 2]]),
+  });
+  for (const family of ['regops_run_success', 'regops_checks']) {
+    for (const labels of families.get(family)?.samples.keys() ?? []) {
+      expect(labels).toContain('registry="r:5000"');
+    }
+  }
+});
+
 test('samples of one name stand together; of the same sample the last one counts', () => {
   const families = render(
     { name: 'a', help: 'A.', value: 1, labels: { x: '1' } },

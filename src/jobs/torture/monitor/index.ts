@@ -10,14 +10,7 @@ import type { Health, RegistryState, RegistryView } from '../view.ts';
 import { changesBetween } from './changes.ts';
 import type { MonitorContext, MonitorOptions } from './options.ts';
 import { ProbeTally } from './probe-tally.ts';
-import type {
-  AlertKind,
-  MonitorAlert,
-  MonitorResult,
-  MonitorSample,
-  ProbeKind,
-  StateSample,
-} from './result.ts';
+import type { AlertKind, MonitorAlert, MonitorResult, ProbeKind, StateSample } from './result.ts';
 import { Watch } from './watch.ts';
 
 export { MONITOR_DEFAULTS, type MonitorContext, type MonitorOptions } from './options.ts';
@@ -86,11 +79,13 @@ class MonitorRun {
       for (;;) {
         const begun = clock.now();
         await probe();
+        this.#context.onProbed?.(() => this.result(false));
         if (once) return;
-        // A probe that takes longer than its interval is followed by the next at once, never by two.
-        const next = Math.max(clock.now(), begun + intervalMs);
-        if (next >= deadline) return;
-        await clock.sleep(next - clock.now(), either);
+        // A probe that takes longer than its interval is followed by the next at once, never by two. A clock that was
+        // set back meanwhile makes no pause longer.
+        const pauseMs = Math.min(intervalMs, Math.max(0, begun + intervalMs - clock.now()));
+        if (clock.now() + pauseMs >= deadline) return;
+        await clock.sleep(pauseMs, either);
       }
     };
     const loops: ((either: AbortSignal) => Promise<void>)[] = [
@@ -101,6 +96,7 @@ class MonitorRun {
         // One more at the very end, so that the final state is that of the end.
         await clock.sleep(left, either);
         await this.#probeState(view, either);
+        this.#context.onProbed?.(() => this.result(false));
       },
       (either) => repeated(healthMs, either, () => this.#probeHealth(view, either)),
       (either) => repeated(sessionsMs, either, () => this.#probeSessions(view, either)),
@@ -144,15 +140,18 @@ class MonitorRun {
     this.#last = state;
     this.#history.push(sample);
     this.#sessions = state.sessions ?? this.#sessions;
-    this.#tell({ type: 'state', state: sample });
+    this.#context.onSample?.({ type: 'state', state: sample });
     this.#raise(this.#watch.state(sample, tagsOf(state), this.#options.ownDeletesMs?.()));
   }
 
   async #probeHealth(view: RegistryView, signal: AbortSignal): Promise<void> {
     const health = await this.#asked('health', () => view.health(signal));
-    if (!health) return;
+    if (!health) {
+      this.#health = 'unknown';
+      return;
+    }
     this.#health = health.status;
-    this.#tell({ type: 'health', health });
+    this.#context.onSample?.({ type: 'health', health });
     this.#raise(this.#watch.health(health));
   }
 
@@ -162,7 +161,7 @@ class MonitorRun {
     const { takenAt, latencyMs, sessions } = reading;
     this.#sessions = sessions?.length ?? this.#sessions;
     const oldest = [...(sessions ?? [])].sort((a, b) => (b.durationMs ?? 0) - (a.durationMs ?? 0));
-    this.#tell({
+    this.#context.onSample?.({
       type: 'sessions',
       takenAt,
       count: sessions?.length ?? null,
@@ -190,10 +189,6 @@ class MonitorRun {
       this.#raise(this.#watch.failed(kind, error, this.#context.clock.now()));
       return undefined;
     }
-  }
-
-  #tell(sample: MonitorSample): void {
-    this.#context.onSample?.(sample, () => this.result(false));
   }
 
   #raise(alerts: readonly MonitorAlert[]): void {

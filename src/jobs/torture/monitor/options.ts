@@ -31,11 +31,13 @@ export const MONITOR_DEFAULTS = {
 } as const;
 
 export interface MonitorContext extends JobContext {
+  /** Told of every reading as it is made; what it throws ends the job. */
+  onSample?(sample: MonitorSample): void;
   /**
-   * Told of every reading as it is made; what it throws ends the job.
+   * Told after every probe, also after one that was not answered.
    * @param soFar gives what the job would answer if it ended now
    */
-  onSample?(sample: MonitorSample, soFar: () => MonitorResult): void;
+  onProbed?(soFar: () => MonitorResult): void;
   /** Told of every alert as it arises. */
   onAlert?(alert: MonitorAlert): void;
 }

@@ -84,7 +84,7 @@ export interface MonitorResult {
   readonly initial: StateSample | null;
   readonly final: StateSample | null;
   readonly changes: StateChanges | null;
-  /** The last known. */
+  /** At the last look; `unknown` when that was not answered. */
   readonly health: Health;
   /** Uploads under way at the last look; null where nobody tells. */
   readonly sessions: number | null;

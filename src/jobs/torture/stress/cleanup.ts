@@ -7,6 +7,7 @@ import {
   type RegistryClient,
   statusOf,
 } from '../../../registry/index.ts';
+import { removeDanglingTags } from '../dangling-tags.ts';
 import { imagePlace, type Ledger } from '../workloads/ledger.ts';
 import type { Cleanup } from './result.ts';
 
@@ -32,10 +33,14 @@ export async function cleanUp(
   const left: { repository: string; tag: string; reason: string }[] = [];
   let removed = 0;
   let deletesTags = true;
+  let dangles = false;
 
   async function removeImage(repository: string, tag: string): Promise<void> {
     const head = await headManifest(client, repository, tag, signal);
-    if (!head) return;
+    if (!head) {
+      dangles = true;
+      return;
+    }
     let untagged = false;
     if (deletesTags) {
       try {
@@ -67,6 +72,12 @@ export async function cleanUp(
         left.push({ repository, tag, reason: signal.aborted ? 'no time was left' : messageOf(error) });
       }
     });
+    if (deletesTags && !dangles) continue;
+    const ours = new Set(tags);
+    for (const { tag } of left) ours.delete(tag);
+    for (const one of await removeDanglingTags(client, repository, (tag) => ours.has(tag), signal)) {
+      left.push({ repository, ...one });
+    }
   }
   const pushed = ledger.total('stored');
   const deleted = ledger.total('deleted');
@@ -76,10 +87,10 @@ export async function cleanUp(
     manifestsDeleted: deleted,
     manifestsRemoved: removed,
     left: left.slice(0, MAX_NAMED),
-    // What there was no time to look at is still there.
-    manifestsLeft: Math.max(
-      left.length + ledger.total('stranded'),
-      signal.aborted ? pushed - deleted - removed : 0,
+    // What there was no time to look at is still there; of a registry that is gone, no more can be than was sent.
+    manifestsLeft: Math.min(
+      ledger.total('putManifest'),
+      Math.max(left.length + ledger.total('stranded'), signal.aborted ? pushed - deleted - removed : 0),
     ),
     complete: !signal.aborted,
   };

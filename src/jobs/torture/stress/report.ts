@@ -35,19 +35,19 @@ export function reportStress(result: StressResult): Report {
 export function stressSections(result: StressResult): Section[] {
   return [
     ...figureSections(result.operations, result.totals),
-    ...errorSections(result),
     { title: 'Run', facts: runFacts(result) },
     ...(result.cleanup ? [cleanupSection(result.cleanup)] : []),
   ];
 }
 
-/** Rates and latencies by kind of operation. */
+/** Rates, latencies and errors by kind of operation. */
 export function figureSections(kinds: readonly KindFigures[], totals?: Figures): Section[] {
   const rows: Row[] = kinds.map((one) => [one.kind, one]);
   if (totals && rows.length > 1) rows.push(['all', totals]);
   return [
     { title: 'Operations', table: throughput(rows) },
     ...(rows.some(([, { latency }]) => latency) ? [{ title: 'Latency', table: latencies(rows) }] : []),
+    ...errorSections(kinds),
   ];
 }
 
@@ -182,8 +182,8 @@ function latencies(rows: readonly Row[]): NonNullable<Section['table']> {
   };
 }
 
-function errorSections({ operations }: StressResult): Section[] {
-  const rows = operations.flatMap(({ kind, errors }) =>
+function errorSections(kinds: readonly KindFigures[]): Section[] {
+  const rows = kinds.flatMap(({ kind, errors }) =>
     Object.entries(errors).map(([error, count]) => [kind, error, String(count)]),
   );
   if (rows.length === 0) return [];

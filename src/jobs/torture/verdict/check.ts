@@ -12,6 +12,7 @@ import {
 import type { KindFigures } from '../../../load/index.ts';
 import type { Progress, ProgressTask } from '../../../progress/events.ts';
 import { RunFigures } from './figures.ts';
+import { LastLooks } from './last-looks.ts';
 import { type Requirement, runOf, type VerdictResult, verdictResult } from './result.ts';
 
 /** Operations that one mark may leave open; a history without marks is held whole. */
@@ -79,6 +80,7 @@ export async function checkHistory(options: CheckOptions, context: CheckContext)
     ...runOf(decoder.header),
     durationMs: feed.durationMs,
     kinds: feed.kinds(),
+    unseenRepositories: feed.unseen,
     settleMs: options.settleMs,
     deleteGraceMs: options.deleteGraceMs,
     history: file,
@@ -96,6 +98,7 @@ class Feed {
   readonly #decoder: HistoryDecoder;
   readonly #file: string;
   #figures: RunFigures | undefined;
+  #looks: LastLooks | undefined;
   #open: Operation[] = [];
   #ended: string[] = [];
   #fromUs = Number.POSITIVE_INFINITY;
@@ -109,6 +112,11 @@ class Feed {
 
   get durationMs(): number {
     return Math.max(0, this.#toUs - this.#fromUs) / 1000;
+  }
+
+  /** Repositories that gave no answer when they were looked at once more. */
+  get unseen(): number {
+    return this.#looks?.unseen ?? 0;
   }
 
   /** How fast what was judged was, by kind of operation. */
@@ -139,12 +147,14 @@ class Feed {
   #settle(knownUs: number): void {
     // The header is known by now.
     this.#figures ??= new RunFigures(this.#decoder.header?.clients);
+    this.#looks ??= new LastLooks(this.#decoder.header?.clients);
     const open: Operation[] = [];
     let completeUs = knownUs;
     for (const operation of this.#open) {
       if (operation.returnUs < knownUs) {
         this.#judge.add(operation);
         this.#figures.add(operation);
+        this.#looks.add(operation);
         this.#fromUs = Math.min(this.#fromUs, operation.callUs);
         this.#toUs = Math.max(this.#toUs, operation.returnUs);
       } else {
@@ -156,7 +166,9 @@ class Feed {
     if (Number.isFinite(completeUs)) this.#judge.mark(completeUs);
     const stillOpen = new Set(open.map(({ repository }) => repository));
     for (const repository of this.#ended) {
-      if (!stillOpen.has(repository)) this.#judge.closeRepository(repository);
+      if (stillOpen.has(repository)) continue;
+      this.#judge.closeRepository(repository);
+      this.#looks.close(repository);
     }
     this.#ended = this.#ended.filter((repository) => stillOpen.has(repository));
   }

@@ -1,5 +1,6 @@
 import { isRegopsError, mapConcurrently, messageOf } from '../../../base/index.ts';
 import { deleteManifest, type RegistryClient, statusOf } from '../../../registry/index.ts';
+import { removeDanglingTags } from '../dangling-tags.ts';
 import type { Cleanup } from '../stress/result.ts';
 import type { Site } from './site.ts';
 
@@ -43,6 +44,9 @@ export class Cleaner {
     this.#pushed += manifests.size;
     await mapConcurrently(tags, AT_ONCE, undefined, (tag) => this.#untag(repository, tag));
     await mapConcurrently(manifests, AT_ONCE, undefined, (digest) => this.#remove(repository, digest));
+    if (this.#deletesTags || tags.size === 0) return;
+    const stay = await removeDanglingTags(this.#client, repository, (tag) => tags.has(tag), this.#signal);
+    for (const { tag, reason } of stay) this.#keep(repository, tag, reason);
   }
 
   /** What became of everything; manifests the run itself deleted count as removed. */
@@ -74,11 +78,12 @@ export class Cleaner {
       this.#removed++;
     } catch (error) {
       if (statusOf(error) === 404 || isRegopsError(error, 'MANIFEST_NOT_FOUND')) this.#removed++;
-      else {
-        this.#kept++;
-        const reason = this.#signal.aborted ? 'no time was left' : messageOf(error);
-        if (this.#left.length < MAX_NAMED) this.#left.push({ repository, tag: digest, reason });
-      }
+      else this.#keep(repository, digest, this.#signal.aborted ? 'no time was left' : messageOf(error));
     }
+  }
+
+  #keep(repository: string, tag: string, reason: string): void {
+    this.#kept++;
+    if (this.#left.length < MAX_NAMED) this.#left.push({ repository, tag, reason });
   }
 }

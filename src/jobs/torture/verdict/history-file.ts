@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createWriteStream, type WriteStream } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { mkdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf, RegopsError } from '../../../base/index.ts';
 import { HistoryEncoder, type HistoryHeader } from '../../../history/index.ts';
@@ -9,19 +9,20 @@ import type { HistorySink } from './record.ts';
 
 /**
  * A history file as it is written: beside its place until it is whole, so that nobody takes a part of a run for all
- * of it.
+ * of it. A link is followed. What is no file (a pipe, `/dev/null`) is written to as it is, and never replaced.
  */
 export class HistoryFile implements HistorySink {
   readonly encoder = new HistoryEncoder();
   readonly #path: string;
-  readonly #temporary: string;
+  /** Undefined where it is written to at once. */
+  readonly #temporary: string | undefined;
   readonly #stream: WriteStream;
   #failure: Error | undefined;
 
-  private constructor(path: string) {
+  private constructor(path: string, temporary: string | undefined) {
     this.#path = path;
-    this.#temporary = join(dirname(path), `.regops-${process.pid}-${randomBytes(6).toString('hex')}.tmp`);
-    this.#stream = createWriteStream(this.#temporary, { flags: 'wx', mode: 0o644 });
+    this.#temporary = temporary;
+    this.#stream = createWriteStream(temporary ?? path, { flags: temporary ? 'wx' : 'w', mode: 0o644 });
     this.#stream.on('error', (error) => {
       this.#failure = error;
     });
@@ -30,8 +31,13 @@ export class HistoryFile implements HistorySink {
   /** Begins a file with its first line. Throws OUTPUT_FAILED. */
   static async create(path: string, header: HistoryHeader): Promise<HistoryFile> {
     try {
-      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-      const file = new HistoryFile(path);
+      const target = await realpath(path).catch(() => path);
+      const present = await stat(path).catch(() => undefined);
+      const folder = dirname(target);
+      const isFile = present === undefined || present.isFile() || present.isDirectory();
+      if (isFile) await mkdir(folder, { recursive: true, mode: 0o700 });
+      const name = `.regops-${process.pid}-${randomBytes(6).toString('hex')}.tmp`;
+      const file = isFile ? new HistoryFile(target, join(folder, name)) : new HistoryFile(path, undefined);
       await once(file.#stream, 'open');
       file.write(file.encoder.header(header));
       return file;
@@ -52,7 +58,7 @@ export class HistoryFile implements HistorySink {
         if (this.#failure) reject(this.#failure);
         else this.#stream.end(resolve);
       });
-      await rename(this.#temporary, this.#path);
+      if (this.#temporary !== undefined) await rename(this.#temporary, this.#path);
     } catch (error) {
       await this.discard();
       throw cannotWrite(this.#path, error);
@@ -62,7 +68,7 @@ export class HistoryFile implements HistorySink {
   /** Leaves nothing behind. */
   async discard(): Promise<void> {
     this.#stream.destroy();
-    await rm(this.#temporary, { force: true });
+    if (this.#temporary !== undefined) await rm(this.#temporary, { force: true });
   }
 }
 

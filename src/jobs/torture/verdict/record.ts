@@ -7,6 +7,7 @@ import {
 } from '../../../history/index.ts';
 import type { KindFigures } from '../../../load/index.ts';
 import { RunFigures } from './figures.ts';
+import { LastLooks } from './last-looks.ts';
 
 /** How often what is known for sure is judged and forgotten. */
 const MARK_MS = 100;
@@ -31,6 +32,7 @@ export class Recorder {
   readonly #judge: HistoryJudge;
   readonly #history: HistorySink | undefined;
   readonly #figures: RunFigures;
+  readonly #looks: LastLooks;
   /** In the order of their calls: the first one is the earliest that is still open. */
   readonly #open = new Set<Call>();
   readonly #beganMs = performance.now();
@@ -44,6 +46,7 @@ export class Recorder {
     this.#judge = new HistoryJudge(options);
     this.#history = history;
     this.#figures = new RunFigures(clients);
+    this.#looks = new LastLooks(clients);
     this.#timer = setInterval(() => this.#mark(), MARK_MS);
   }
 
@@ -55,6 +58,11 @@ export class Recorder {
   /** From the first call to the last return. */
   get durationMs(): number {
     return this.#lastReturnUs / 1000;
+  }
+
+  /** Repositories that gave no answer when they were looked at once more. */
+  get unseen(): number {
+    return this.#looks.unseen;
   }
 
   /** How fast it was, by kind of operation. */
@@ -77,15 +85,20 @@ export class Recorder {
     this.#operations++;
     this.#judge.add(operation);
     this.#figures.add(operation);
+    this.#looks.add(operation);
     this.#history?.write(this.#history.encoder.operation(operation));
     return operation;
   }
 
-  /** Says that nothing more comes of a repository: it is judged to the end and forgotten. */
-  close(repository: string): void {
+  /**
+   * Says that nothing more comes of a repository: it is judged to the end and forgotten. False when it gave no answer
+   * when it was looked at once more.
+   */
+  close(repository: string): boolean {
     this.#mark();
     this.#judge.closeRepository(repository);
     this.#history?.write(this.#history.encoder.end(repository));
+    return this.#looks.close(repository);
   }
 
   /** The judgement of everything; operations that are still open are left out. Call once. */

@@ -1,4 +1,4 @@
-import { messageOf, RegopsError } from '../../../base/index.ts';
+import { asRegopsError, RegopsError } from '../../../base/index.ts';
 import type { InvariantName } from '../../../history/index.ts';
 import { randomStream } from '../../../load/index.ts';
 import type { RegistryClient, RegistryLane } from '../../../registry/index.ts';
@@ -75,9 +75,14 @@ const LONG_PAUSE_MS = 1000;
  * Plays a counterexample again and again, each time in a repository of its own, and judges what came of it. What
  * was written is removed at the end. An aborted signal ends it early with what there is.
  *
+ * @returns the result, and the error that kept the last round from being played when the play never came true before:
+ *   that it did not is then no answer
  * @throws USAGE, what {@link readRepro} throws, and what keeps the registry from being written to at all
  */
-export async function replay(options: ReplayOptions, context: VerdictContext): Promise<ReplayResult> {
+export async function replay(
+  options: ReplayOptions,
+  context: VerdictContext,
+): Promise<{ readonly result: ReplayResult; readonly error?: RegopsError }> {
   checkWrites({ ...options, workload: 'replay' });
   const repro = await readRepro(options.file);
   if (repro.steps.some(({ kind }) => kind === 'collect-garbage') && !context.collectGarbage) {
@@ -93,18 +98,23 @@ export async function replay(options: ReplayOptions, context: VerdictContext): P
   const cleaner = new Cleaner(client, writePrefix, grace.signal);
   try {
     const players = new Set([...repro.prepare, ...repro.steps].map((act) => act.client)).size;
-    const { rounds, finding } = await withLanes(client, players + options.company, context, (lanes) => {
-      const { company, file, times } = options;
-      const stage = new Stage(repro, context, { company, client, lanes, cleaner, runId, writePrefix });
-      progress.phase(`Playing ${file} ${times} times`);
-      return playAll(stage, repro.invariant, times, context);
-    });
+    const { rounds, finding, failure } = await withLanes(
+      client,
+      players + options.company,
+      context,
+      (lanes) => {
+        const { company, file, times } = options;
+        const stage = new Stage(repro, context, { company, client, lanes, cleaner, runId, writePrefix });
+        progress.phase(`Playing ${file} ${times} times`);
+        return playAll(stage, repro.invariant, times, context);
+      },
+    );
     const cleanup = cleaner.cleanup();
     if (cleanup.manifestsLeft > 0) {
       log.warn(`${cleanup.manifestsLeft} manifests below ${writePrefix} could not be removed`);
     }
     const reproduced = rounds.filter((round) => round.reproduced).length;
-    return {
+    const result = {
       registry: options.domain,
       file: options.file,
       invariant: repro.invariant,
@@ -117,35 +127,39 @@ export async function replay(options: ReplayOptions, context: VerdictContext): P
       interrupted: signal.aborted,
       cleanup,
     };
+    return failure && reproduced === 0 ? { result, error: failure } : { result };
   } finally {
     grace.end();
   }
 }
 
-/** A round that could not be played is told and left out; the first one throws why. */
+/** A round that could not be played is told and left out; the first one throws why, `failure` is that of the last. */
 async function playAll(
   stage: Stage,
   invariant: InvariantName,
   times: number,
   { signal, log }: VerdictContext,
-): Promise<Pick<ReplayResult, 'rounds' | 'finding'>> {
+): Promise<Pick<ReplayResult, 'rounds' | 'finding'> & { readonly failure: RegopsError | undefined }> {
   const rounds: ReplayRound[] = [];
+  let failure: RegopsError | undefined;
   const found: VerdictFinding[] = [];
   for (let number = 1; number <= times && !signal.aborted; number++) {
     try {
       const { invariants, findings, durationMs } = await stage.play(number);
       if (signal.aborted) break;
+      failure = undefined;
       const violated = invariants.filter(({ state }) => state === 'violated').map(({ name }) => name);
       rounds.push({ reproduced: cameTrue(invariant, violated), violated, durationMs });
       if (found.length < MAX_FOUND) found.push(...findings);
     } catch (error) {
       if (signal.aborted) break;
       if (number === 1) throw error;
-      log.warn(`round ${number}: ${messageOf(error)}`);
+      failure = asRegopsError(error);
+      log.warn(`round ${number}: ${failure.message}`);
     }
   }
   const shown = found.find((one) => cameTrue(invariant, [one.invariant])) ?? found[0] ?? null;
-  return { rounds, finding: shown };
+  return { rounds, finding: shown, failure };
 }
 
 /** A registry on which a play is staged. */
@@ -226,6 +240,7 @@ class Stage {
         startedAt: null,
         durationMs: recorder.durationMs,
         kinds: recorder.kinds(),
+        unseenRepositories: 0,
         skewMs: 0,
         settleMs,
         deleteGraceMs,

@@ -37,7 +37,7 @@ const VERDICT_WORDS: Readonly<Record<Verdict, string>> = {
   ok: 'kept what was required',
   violated: 'did not keep what was required',
   unknown: 'nobody can tell: too much was open at once',
-  inconclusive: 'nothing that was required was violated, but hardly anything happened at the same time',
+  inconclusive: 'nothing that was required was violated, but that proves little',
 };
 const LISTS = [
   ['tagLists', 'tag lists', 'tags'],
@@ -105,7 +105,7 @@ export function verdictChecks(result: VerdictResult): Check[] {
 }
 
 /** Why there is no verdict, as a check of its own. */
-function undecided({ verdict, tags, overlap }: VerdictResult): Check[] {
+function undecided({ verdict, tags, overlap, unseenRepositories: unseen }: VerdictResult): Check[] {
   const check = { group: GROUP, name: 'conclusive', status: 'unknown' } as const;
   switch (verdict) {
     case 'unknown':
@@ -119,7 +119,10 @@ function undecided({ verdict, tags, overlap }: VerdictResult): Check[] {
       return [
         {
           ...check,
-          message: `only ${counted(overlap.changePairs, 'pair')} of changes and ${counted(overlap.racingReads, 'read')} overlapped: that nothing was violated proves little`,
+          message:
+            unseen > 0
+              ? `${counted(unseen, 'repository', 'repositories')} gave no answer when all was quiet: that nothing was violated proves little`
+              : `only ${counted(overlap.changePairs, 'pair')} of changes and ${counted(overlap.racingReads, 'read')} overlapped: that nothing was violated proves little`,
         },
       ];
     default:
@@ -190,6 +193,14 @@ function facts(result: VerdictResult): [string, string][] {
       'overlap',
       `${counted(overlap.changePairs, 'pair')} of changes of one tag, ${counted(overlap.racingReads, 'read')} during a change`,
     ],
+    ...(result.unseenRepositories > 0
+      ? [
+          ['not seen in the end', counted(result.unseenRepositories, 'repository', 'repositories')] as [
+            string,
+            string,
+          ],
+        ]
+      : []),
     ...(result.skewMs > 0 ? [['clocks differ by', `at most ${result.skewMs} ms`] as [string, string]] : []),
     ...(unchecked.length > 0 ? [['not checked', unchecked.join(', ')] as [string, string]] : []),
     ...given('history', result.history),

@@ -22,7 +22,8 @@ export type RequiredLevel = Exclude<Level, 'none'>;
  * - `ok`: everything that was required held.
  * - `violated`: something that was required did not.
  * - `unknown`: on some tag too much was open at once to tell.
- * - `inconclusive`: nothing was violated, but so little overlapped that this proves little.
+ * - `inconclusive`: nothing was violated, but so little overlapped, or could be looked at in the end, that this proves
+ *   little.
  */
 export type Verdict = 'ok' | 'violated' | 'unknown' | 'inconclusive';
 
@@ -82,6 +83,8 @@ export interface VerdictRun {
   readonly durationMs: number;
   /** How fast the workload's clients were served, over the time that they were at it. */
   readonly kinds: readonly KindFigures[];
+  /** Repositories that gave no answer when they were looked at once more: what was left there nobody has seen. */
+  readonly unseenRepositories: number;
   /** By how much every operation was widened because clocks differ. */
   readonly skewMs: number;
   /** What the judgement allowed lists and replicas after the last change, and deletes after their answer. */
@@ -176,7 +179,7 @@ export function verdictResult(
   }));
   return {
     ...run,
-    verdict: verdictOf(judgement, invariants, required),
+    verdict: verdictOf(judgement, invariants, required, run),
     required,
     allowed,
     level: judgement.level,
@@ -235,10 +238,12 @@ function verdictOf(
   { tags }: Judgement,
   invariants: readonly VerdictInvariant[],
   required: RequiredLevel,
+  { unseenRepositories }: VerdictRun,
 ): Verdict {
   if (invariants.some(({ state, required }) => state === 'violated' && required)) return 'violated';
   if (required === 'linearizable' && tags.unknown > 0) return 'unknown';
-  return invariants.some(({ state }) => state === 'inconclusive') ? 'inconclusive' : 'ok';
+  const proves = unseenRepositories === 0 && !invariants.some(({ state }) => state === 'inconclusive');
+  return proves ? 'ok' : 'inconclusive';
 }
 
 function visibilitySummary({ visibleUs, ...counts }: Visibility): VisibilitySummary {

@@ -2,7 +2,7 @@ import { asRegopsError, counted, messageOf, RegopsError } from '../../../base/in
 import type { HistoryHeader } from '../../../history/index.ts';
 import { randomStream } from '../../../load/index.ts';
 import { digestOf } from '../../../oci/index.ts';
-import { listReferrers, type RegistryClient } from '../../../registry/index.ts';
+import { collect, listReferrers, listTags, type RegistryClient, statusOf } from '../../../registry/index.ts';
 import type { JobContext } from '../../context.ts';
 import { graceAfter } from '../grace.ts';
 import { newRunId } from '../run-id.ts';
@@ -41,7 +41,8 @@ const BLOB_SIZES = [
  * Runs a workload against a registry, records everything that every client did and saw, judges it while the run goes
  * on, and removes what was written. An aborted signal ends it early with what there is.
  *
- * @returns the result, and the error when the history could not be written: long work is not to be lost
+ * @returns the result, and the error when the history could not be written or the registry no longer answered in the end:
+ *   long work is not to be lost
  * @throws USAGE for options that do not go together, UNSUPPORTED_BY_SERVER when the registry has not what the workload is
  *   about, OUTPUT_FAILED when the history cannot be begun, and what keeps the registry from being written to at all
  */
@@ -62,6 +63,7 @@ export async function stressJudged(
   const recorder = new Recorder(allowed, history, options.clients);
   const grace = graceAfter(signal);
   const cleaner = new Cleaner(client, writePrefix, grace.signal);
+  let lost: RegopsError | undefined;
   try {
     await withLanes(client, options.clients + 2 * SWEEPERS, context, async (lanes) => {
       const load = new Run(options, context, { recorder, lanes, runId, writePrefix, client, cleaner });
@@ -71,10 +73,11 @@ export async function stressJudged(
         NEWS_MS,
       );
       await load.play().finally(() => clearInterval(news));
+      lost = await load.lost();
     });
     const judgement = recorder.finish();
     const { durationMs } = recorder;
-    const error = await history?.finish().then(
+    const unwritten = await history?.finish().then(
       () => undefined,
       (failure: unknown) => asRegopsError(failure),
     );
@@ -86,14 +89,17 @@ export async function stressJudged(
       ...run,
       durationMs,
       kinds: recorder.kinds(),
+      unseenRepositories: recorder.unseen,
       skewMs: 0,
       settleMs,
       deleteGraceMs,
-      history: error ? null : (options.history ?? null),
+      history: unwritten ? null : (options.history ?? null),
       repro: null,
       interrupted: signal.aborted,
       cleanup,
     });
+    // What was found is found, whatever became of the registry.
+    const error = unwritten ?? (result.verdict === 'violated' ? undefined : lost);
     return error ? { result, error } : { result };
   } finally {
     recorder.stop();
@@ -124,6 +130,10 @@ class Run {
   readonly #finishing = new Set<Promise<void>>();
   #catalogGrants: Equipment['catalogGrants'] = [];
   #clients: number;
+  /** The last repository that was to be looked at, when it gave no answer. */
+  #unseen: string | undefined;
+  /** Why no further repository could be begun. */
+  #unopened: RegopsError | undefined;
 
   constructor(
     options: VerdictOptions,
@@ -155,6 +165,20 @@ class Run {
     } finally {
       await Promise.allSettled(this.#finishing);
       for (const site of this.#unclean) await this.#cleaner.clean(site);
+    }
+  }
+
+  /** What keeps a registry from answering that no longer did in the end; undefined when it does. */
+  async lost(): Promise<RegopsError | undefined> {
+    const { signal } = this.#context;
+    if (signal.aborted) return undefined;
+    if (this.#unopened || this.#unseen === undefined) return this.#unopened;
+    try {
+      await collect(listTags(this.#client, this.#unseen, { signal }));
+      return undefined;
+    } catch (error) {
+      // Where everything was removed from a repository it may be gone: that, too, is an answer.
+      return signal.aborted || statusOf(error) === 404 ? undefined : asRegopsError(error);
     }
   }
 
@@ -199,12 +223,15 @@ class Run {
       try {
         const site = await openSite(this.#client, lanes, repository, signal);
         if (number === 0) await this.#checkSupport(repository);
+        this.#unopened = undefined;
         return site;
       } catch (error) {
         if (signal.aborted) return undefined;
         if (attempt >= SITE_TRIES) {
           if (number === 0) throw error;
-          log.warn(`${repository}: ${messageOf(error)}`);
+          // A registry that is gone is told of once.
+          if (!this.#unopened) log.warn(`${repository}: ${messageOf(error)}`);
+          this.#unopened = asRegopsError(error);
           return undefined;
         }
         await clock.sleep(100 * attempt, signal).catch(() => {});
@@ -238,7 +265,8 @@ class Run {
       // From now on the repository may leave the catalog.
       if (catalog && manifest) await sweepers[0]?.deleteManifest(manifest);
     }
-    this.#equipment.recorder.close(site.repository);
+    const seen = this.#equipment.recorder.close(site.repository);
+    this.#unseen = seen ? undefined : site.repository;
     await this.#cleaner.clean(site);
     this.#unclean.delete(site);
   }

@@ -27,8 +27,9 @@ export async function sweep(
   const [first, second] = clients as readonly [Client, Client];
   const { subjects, tags, manifests, blobs } = inventory;
 
+  let isThere = tags.size === 0;
   async function lists(): Promise<void> {
-    await first.listTags();
+    isThere = (await first.listTags()).status !== 0 || isThere;
     for (const subject of some(subjects)) {
       if (signal.aborted) return;
       await first.listReferrers(subject);
@@ -42,6 +43,8 @@ export async function sweep(
     await clock.sleep(Math.max(1, Math.min(waitMs, until - performance.now())), signal).catch(() => {});
   }
   if (tags.size > 0 && !signal.aborted) await lists();
+  // Of a registry that is gone nothing more is to be seen, however long one looks.
+  if (!isThere) return;
   for (const client of [first, second]) {
     for (const tag of some(tags)) {
       if (signal.aborted) return;

@@ -9,6 +9,7 @@ import { isRepository } from '../../../oci/index.ts';
 import {
   CATALOG_SCOPE,
   faultOf,
+  headerIn,
   type LaneGrant,
   type LaneResult,
   openRegistryLane,
@@ -106,7 +107,7 @@ export const createWorkload: CreateWorkload = async (given, place): Promise<Work
         },
         (result) => {
           if (read) finish(read.name, result, done);
-          else if (faultOf(result, 200)) finish(DETAILS, result, done);
+          else if (faultOf(result, 200) || isPage(result)) finish(DETAILS, result, done);
           else {
             const names = namesIn(result.body);
             const name = names[Math.floor(choice * names.length)];
@@ -121,13 +122,18 @@ export const createWorkload: CreateWorkload = async (given, place): Promise<Work
 };
 
 function finish(kind: string, result: LaneResult, done: Done, before?: LaneResult): void {
-  const error = faultOf(result, 200);
+  const error = faultOf(result, 200) ?? (isPage(result) ? 'not-json' : undefined);
   done({
     ...outcome(kind, before ?? result),
     bytes: result.bytes + (before?.bytes ?? 0),
     ok: error === undefined,
     ...(error === undefined ? {} : { error }),
   });
+}
+
+/** A portal or a proxy's page is no answer of a registry's, whatever its status. */
+function isPage(result: LaneResult): boolean {
+  return headerIn(result, 'content-type')?.toLowerCase().startsWith('text/html') === true;
 }
 
 function outcome(kind: string, { bytes, firstByteMs }: LaneResult) {

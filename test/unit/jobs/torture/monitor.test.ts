@@ -7,6 +7,7 @@ import {
   type MonitorAlert,
   type MonitorContext,
   type MonitorOptions,
+  type MonitorResult,
   type MonitorSample,
   monitor,
   reportMonitor,
@@ -46,11 +47,15 @@ async function watch(
       ...contextFor(client),
       onAlert: (alert) => void alerts.push(alert),
       ...context,
-      onSample(sample, soFar) {
+      onSample(sample) {
         samples.push(sample);
-        // What it would answer now holds what it has just told.
-        if (sample.type === 'state') expect(soFar().final).toEqual(sample.state);
-        context.onSample?.(sample, soFar);
+        context.onSample?.(sample);
+      },
+      onProbed(soFar) {
+        // What it would answer now holds all it has told.
+        const states = samples.flatMap((sample) => (sample.type === 'state' ? [sample.state] : []));
+        expect(soFar().final).toEqual(states.at(-1) ?? null);
+        expect(soFar().alerts).toEqual(alerts);
       },
     },
   );
@@ -225,11 +230,26 @@ describe('over time', () => {
   test('a registry that goes away is an alert, one that never was there an error', async () => {
     const testbed = await openTestbed();
     const client = await connect(testbed.url);
+    const stop = new AbortController();
+    let last: MonitorResult | undefined;
     const gone = await monitor(
-      { ...OPTIONS, once: false },
-      { ...contextFor(client), onSample: () => void testbed.close() },
+      { ...OPTIONS, once: false, durationMs: 60_000 },
+      {
+        ...contextFor(client),
+        signal: stop.signal,
+        onSample: ({ type }) => type === 'health' && void testbed.close(),
+        // Who only hears of what was answered would believe the last good answer for ever.
+        onProbed(soFar) {
+          last = soFar();
+          if (last.probes.state.failed > 0 && last.probes.health.failed > 0) stop.abort();
+        },
+      },
     );
-    expect(gone.error).toBeUndefined();
+    expect(gone.error).toMatchObject({ code: 'INTERRUPTED' });
+    expect(last).toMatchObject({ health: 'unknown', alertCounts: { 'probe-failed': expect.any(Number) } });
+    expect(last && reportMonitor(last).metrics).toContainEqual(
+      expect.objectContaining({ name: 'healthy', value: 0 }),
+    );
     expect(gone.result.alertCounts['probe-failed']).toBeGreaterThan(0);
     expect(gone.result.alerts.length).toBeLessThanOrEqual(3);
     for (const api of ['auto', 'oci'] as const) {

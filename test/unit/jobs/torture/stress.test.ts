@@ -91,6 +91,20 @@ describe('admin', () => {
     expect(result.totals.failed).toBe(0);
     expect(countKinds(lines)['tags']).toBe(result.requests.tags);
   });
+
+  test("a portal's page is no answer", async () => {
+    const url = await listening(
+      createServer((_, response) => {
+        response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end('<html>log in</html>');
+      }),
+    );
+    const client = await clientOf({ url });
+    const result = await stress(
+      optionsFor(client, { workload: 'admin', api: 'oci', model: QUICK }),
+      contextOf(client),
+    );
+    expect(result.totals).toMatchObject({ count: 30, failed: 30, errors: { 'not-json': 30 } });
+  });
 });
 
 describe('pull', () => {
@@ -346,6 +360,22 @@ describe('writing workloads', () => {
     expect(context.log.warnings.join()).toContain('4 manifests below');
     const check = reportStress(result).checks?.find(({ name }) => name === 'clean-up');
     expect(check).toMatchObject({ status: 'warn', message: '4 manifests' });
+  });
+
+  test('of a registry that goes away no more is said to be left than was sent', async () => {
+    const { testbed } = await loggedTestbed();
+    let manifests = 0;
+    const url = await frontOf(testbed, (method, path) => {
+      if (manifests >= 4) return 503;
+      if (method === 'PUT' && path.includes('/manifests/')) manifests++;
+      return undefined;
+    });
+    const client = await clientOf({ url });
+    const result = await stress(optionsFor(client, { workload: 'push', count: 100 }), contextOf(client));
+    const { putManifest = 0 } = result.requests;
+    expect(result.cleanup?.manifestsPushed).toBe(4);
+    expect(putManifest).toBeLessThan(50);
+    expect(result.cleanup?.manifestsLeft).toBe(putManifest);
   });
 
   test('a registry that only deletes by digest is cleaned up, and its deletes are no errors', async () => {

@@ -1,5 +1,7 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { lstat, mkdir, open, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { HistoryDecoder, HistoryEncoder, readHistory } from '../../../../../src/history/index.ts';
 import { HistoryFile } from '../../../../../src/jobs/torture/verdict/history-file.ts';
@@ -82,6 +84,28 @@ describe('a history file', () => {
     file.write('["m",5]\n');
     await file.discard();
     expect(await readdir(dirname(path))).toEqual([]);
+  });
+
+  test('is written to what is no file, which stays what it is', async () => {
+    const pipe = folder('pipe');
+    await promisify(execFile)('mkfifo', [pipe]);
+    const [file, reader] = await Promise.all([HistoryFile.create(pipe, {}), open(pipe)]);
+    file.write('["m",5]\n');
+    await file.finish();
+    expect((await reader.readFile('utf8')).split('\n')[1]).toBe('["m",5]');
+    await reader.close();
+    expect((await stat(pipe)).isFIFO()).toBe(true);
+  });
+
+  test('is written where a link leads', async () => {
+    const [link, path] = [folder('link'), folder('where/run.history')];
+    await mkdir(dirname(path));
+    await writeFile(path, 'of the run before');
+    await symlink(path, link);
+    await (await HistoryFile.create(link, { seed: 7 })).finish();
+    expect((await lstat(link)).isSymbolicLink()).toBe(true);
+    expect(await readFile(path, 'utf8')).toContain('"seed":7');
+    expect(await readdir(dirname(path))).toEqual(['run.history']);
   });
 
   test('that cannot be written is told', async () => {
