@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createWriteStream, type WriteStream } from 'node:fs';
-import { mkdir, realpath, rename, rm, stat } from 'node:fs/promises';
+import { realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { messageOf, RegopsError } from '../../../base/index.ts';
+import { makeFolder, messageOf, RegopsError } from '../../../base/index.ts';
 import { HistoryEncoder, type HistoryHeader } from '../../../history/index.ts';
 import type { HistorySink } from './record.ts';
 
@@ -35,7 +35,7 @@ export class HistoryFile implements HistorySink {
       const present = await stat(path).catch(() => undefined);
       const folder = dirname(target);
       const isFile = present === undefined || present.isFile() || present.isDirectory();
-      if (isFile) await mkdir(folder, { recursive: true, mode: 0o700 });
+      if (isFile) await makeFolder(folder);
       const name = `.regops-${process.pid}-${randomBytes(6).toString('hex')}.tmp`;
       const file = isFile ? new HistoryFile(target, join(folder, name)) : new HistoryFile(path, undefined);
       await once(file.#stream, 'open');
