@@ -226,6 +226,14 @@ repositories: ["mine=deb https://user:hidden-word@packages.example.com/debian bo
     expect(payloads[1]).not.toHaveProperty('callback_href');
   });
 
+  test('what cannot be tested names the file it stands in', async () => {
+    const matrix = folder('wrong.csv');
+    await writeFile(matrix, 'package,dist,arch\none,debian:12,amd64\ntwo,debian:12,sparc\n');
+    const argv = ['--matrix', matrix, ...at(await openScheduler()), '--dry-run', '--json'];
+    const { error } = ended(65, await run('submit', argv)).json();
+    expect(error.message).toBe(`${matrix}: block 2: ALTS knows no architecture 'sparc'`);
+  });
+
   test('--dry-run prints exactly what would be sent, but for secrets, and sends nothing', async () => {
     const scheduler = await openScheduler();
     const argv = ['curl=7.88', '--dist', 'AlmaLinux:9', '--arch', 'x86_64', ...at(scheduler)].concat(

@@ -251,6 +251,13 @@ describe('push', () => {
     ['something nobody has ever seen', 'ENGINE_FAILED'],
   ];
 
+  test('a container whose program cannot be run is no wrong request, although the engine calls it one', async () => {
+    const message =
+      'failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "x": executable file not found in $PATH: unknown';
+    scripted.on('POST /containers/app/start', json(400, { message }));
+    expect((await failure(engine.containers.start('app'))).code).toBe('ENGINE_FAILED');
+  });
+
   test.each(FAULTS)('an error under status 200: %s is %s', async (message, code) => {
     scripted.on(
       PUSH,
