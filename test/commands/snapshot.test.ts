@@ -246,6 +246,7 @@ test('prune leaves what has another name: an image that was built from a snapsho
   engine.on('GET /images/json', json(200, images));
   engine.on('GET /containers/json', json(200, []));
   engine.on('DELETE /images/*', json(200, []));
+  for (const { Id } of images) engine.on(`GET /images/${Id}/json`, json(200, { Id, RepoTags: [] }));
   for (const tag of ['web-1', 'golden']) {
     const config = JSON.stringify({ rootfs: { type: tag }, config: { Labels: labels('1', 'web') } });
     await pushBlob(registry, 'team/app', config);
@@ -263,6 +264,11 @@ test('prune leaves what has another name: an image that was built from a snapsho
       ...[{ status: 'deleted' }, { status: 'deleted' }, { status: 'deleted' }],
     ],
   });
+  // With a name gone an image may stay, known by a digest.
+  const [tagged, derived, unnamed, nameless] = images.map(({ Id }) => `/images/${Id}`);
+  const deleted = engine.seen.flatMap(({ method, path }) => (method === 'DELETE' ? [path] : []));
+  expect(deleted).toEqual(expect.arrayContaining([tagged, unnamed, nameless]));
+  expect(deleted).not.toContain(derived);
   const at = ['--registry-url', registry.url, '--repository', 'team/app'];
   engine.on('GET /images/json', json(200, []));
   const there = ended(0, await runCommand('snapshot prune', [...at, '--expired', '--json'], { env }));

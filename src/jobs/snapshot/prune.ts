@@ -157,8 +157,9 @@ async function deleteHere({ snapshot }: LocalCandidate, context: SnapshotContext
     // Name by name, never by force: the image goes with the last one, unless somebody began to use it.
     const names = image.tags.map(readName).filter((name) => name !== undefined);
     for (const name of names) await engine.images.remove(name);
-    // Podman keeps the digest by which it pulled as one more name.
-    if (names.length === 0 || engine.version.product === 'podman') await engine.images.remove(image.id);
+    // A digest by which it was pushed or pulled is one more name: to podman always, to docker when the tag beside it moved.
+    const left = await engine.images.find(image.id);
+    if (left?.tags.length === 0) await engine.images.remove(left.id);
     return { status: 'deleted' };
   } catch (error) {
     throwIfAborted(context.signal);
