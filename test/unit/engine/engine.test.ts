@@ -99,6 +99,7 @@ describe('openEngine', () => {
 
   test.each([
     ['a web server', (reply: ServerResponse) => reply.end('<html>'), 'PROTOCOL_VIOLATION'],
+    ['a registry', (reply: ServerResponse) => reply.writeHead(404).end('not found'), 'PROTOCOL_VIOLATION'],
     [
       // docker-modem would follow it in the background, and die of it.
       'one that redirects to nowhere',
