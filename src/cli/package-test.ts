@@ -187,9 +187,9 @@ export async function packageTestToken(
   context.conceal(given.secret);
   const algorithm = flags.algorithm ?? given.algorithm ?? 'HS256';
   const { clock } = context;
+  const token = await signToken({ email, secret: given.secret, algorithm, expiresInMs: expires, clock });
   const expiresAt =
     expires === undefined ? null : new Date(Math.floor((clock.now() + expires) / 1000) * 1000).toISOString();
-  const token = await signToken({ email, secret: given.secret, algorithm, expiresInMs: expires, clock });
   return { result: { token, email, algorithm, expiresAt }, report: { exact: `${token}\n` } };
 }
 

@@ -287,6 +287,7 @@ test.each([
   ['push', ['app', '--label', 'regops.snapshot.id=x'], "regops' own"],
   ['push', ['app', '--snapshot-id', '../x'], "cannot be a snapshot's ID"],
   ['push', ['app', '--tag', '-x'], 'not a tag'],
+  ['push', ['app', '--ttl', '99999999d'], 'beyond the year 9999'],
   ['push', ['a/b'], 'not the name or ID'],
   ['pull', ['registry.example.com/x:1', '--name', 'x'], '--start'],
   ['pull', ['registry.example.com/UPPER:1'], 'lowercase'],

@@ -1,4 +1,4 @@
-import { counted, messageOf, RegopsError } from '../../base/index.ts';
+import { counted, LATEST_MS, messageOf, RegopsError } from '../../base/index.ts';
 import type { Container, Engine, Image } from '../../engine/index.ts';
 import { formatReference, parseTag, type Reference } from '../../oci/index.ts';
 import { factsOf } from './engine-side.ts';
@@ -59,6 +59,9 @@ export async function planCapture(
   const id = source.snapshotId === undefined ? newSnapshotId() : parseSnapshotId(source.snapshotId);
   const container = await engine.containers.inspect(source.container);
   const createdMs = context.clock.now();
+  if (createdMs + source.ttlMs > LATEST_MS) {
+    throw new RegopsError('USAGE', '--ttl reaches beyond the year 9999', { hints: ['0 is for ever.'] });
+  }
   const chosen = tag === undefined ? snapshotTag(container.name, id) : parseTag(tag);
   const { hostname } = await engine.info();
   const facts: SnapshotFacts = {
