@@ -12,7 +12,8 @@ export default class SnapshotPrune extends RegopsCommand {
     `Each place, the registry's repository and the engine, is judged on its own. Expired snapshots go first. Then --keep
 protects the newest of every container; of the others go those older than --max-age, and the oldest until the rest
 is within --max-total-size; with neither of these two, all of them. Only snapshots of regops are touched, in the
-registry by digest, and never one that another tag shares or a container uses.
+registry by digest, and never one that a container uses or that has another name than its own: an image built from a
+snapshot has its labels too.
 
 A delete that fails does not keep the others; the exit code is then 1. The registry's disk space returns with its
 garbage collection.`;

@@ -18,7 +18,7 @@ export function parseSchedulerUrl(text: string): URL {
   const url = URL.parse(scheme === undefined ? `https://${trimmed}` : trimmed);
   if (!url || /\s/.test(trimmed)) throw refuse('it is not a URL');
   if (url.username || url.password) {
-    throw refuse('it holds a user name or password', 'ALTS takes a token: --token or REGOPS_ALTS_TOKEN.');
+    throw refuse('it holds a user name or password', 'ALTS knows its users by --token or REGOPS_ALTS_TOKEN.');
   }
   if (url.search || url.hash) throw refuse('it has a query or fragment');
   if (scheme === undefined && isLoopbackHost(url.hostname)) url.protocol = 'http:';

@@ -1,4 +1,4 @@
-import { type Clock, RegopsError, systemClock } from '../base/index.ts';
+import { type Clock, LATEST_MS, RegopsError, systemClock } from '../base/index.ts';
 
 /** Algorithms that a scheduler's `hashing_algorithm` may name: HMAC, since both sides share the secret. */
 export const TOKEN_ALGORITHMS = ['HS256', 'HS384', 'HS512'] as const;
@@ -37,6 +37,9 @@ export async function signToken(options: TokenOptions): Promise<string> {
   if (secret === '') throw new RegopsError('CREDENTIALS_INVALID', 'the secret to sign a token with is empty');
   if (expiresInMs !== undefined && !(expiresInMs >= 1000 && Number.isSafeInteger(Math.floor(expiresInMs)))) {
     throw new RegopsError('USAGE', 'a token must be valid for at least a second');
+  }
+  if (expiresInMs !== undefined && clock.now() + expiresInMs > LATEST_MS) {
+    throw new RegopsError('USAGE', 'a token cannot be valid beyond the year 9999');
   }
   const { SignJWT } = await import('jose');
   const jwt = new SignJWT({ email }).setProtectedHeader({ alg: algorithm, typ: 'JWT' });

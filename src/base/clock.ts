@@ -37,3 +37,6 @@ export const systemClock: Clock = {
     });
   },
 };
+
+/** The last moment, in milliseconds since the epoch, that is written with a year of four digits. */
+export const LATEST_MS = Date.UTC(10_000, 0, 1) - 1;

@@ -160,12 +160,11 @@ export const packageTestTokenFlags = {
   }),
   'secret-stdin': Flags.boolean({
     description: 'read the secret from standard input',
-    exclusive: ['secret-file', 'config'],
+    exclusive: ['config'],
   }),
   config: Flags.string({
     helpValue: 'FILE',
     description: "the scheduler's alts_config.yaml, which has secret and algorithm",
-    exclusive: ['secret-file', 'secret-stdin'],
   }),
   algorithm: Flags.string({
     helpValue: 'HS256|HS384|HS512',

@@ -1,4 +1,4 @@
-import { RegopsError, readNamedFile } from '../base/index.ts';
+import { isRegopsError, RegopsError, readNamedFile } from '../base/index.ts';
 import { type MatrixBlock, parseCsv, parseMatrix } from '../jobs/package-test/matrix/index.ts';
 
 const MOST_BYTES = 16 * 1024 * 1024;
@@ -17,9 +17,14 @@ export async function readMatrix(path: string): Promise<MatrixBlock[]> {
   try {
     return parseMatrix(/\.csv$/i.test(path) ? parseCsv(text) : await parseYaml(text));
   } catch (error) {
-    if (!(error instanceof RegopsError)) throw error;
-    throw new RegopsError(error.code, `${path}: ${error.message}`, { hints: error.hints, cause: error });
+    throw inFile(path, error);
   }
+}
+
+/** What is wrong with a file's content names the file. */
+export function inFile(path: string, error: unknown): unknown {
+  if (!isRegopsError(error, 'INPUT_INVALID')) return error;
+  return new RegopsError(error.code, `${path}: ${error.message}`, { hints: error.hints, cause: error });
 }
 
 async function parseYaml(text: string): Promise<unknown> {

@@ -35,7 +35,7 @@ import {
 import type { Report } from '../report/index.ts';
 import type { CommandContext, Outcome } from './context.ts';
 import { EXIT_FOUND } from './exit-codes.ts';
-import { readMatrix } from './package-test-matrix.ts';
+import { inFile, readMatrix } from './package-test-matrix.ts';
 import { TestStates } from './package-test-view.ts';
 import { proxySettings, systemAuthorities } from './registries.ts';
 import { stateFolder } from './settings.ts';
@@ -187,9 +187,9 @@ export async function packageTestToken(
   context.conceal(given.secret);
   const algorithm = flags.algorithm ?? given.algorithm ?? 'HS256';
   const { clock } = context;
+  const token = await signToken({ email, secret: given.secret, algorithm, expiresInMs: expires, clock });
   const expiresAt =
     expires === undefined ? null : new Date(Math.floor((clock.now() + expires) / 1000) * 1000).toISOString();
-  const token = await signToken({ email, secret: given.secret, algorithm, expiresInMs: expires, clock });
   return { result: { token, email, algorithm, expiresAt }, report: { exact: `${token}\n` } };
 }
 
@@ -210,8 +210,13 @@ async function requestsOf(
     ...(flags.callback === undefined ? {} : { callback: flags.callback }),
   };
   const { matrix, unchecked } = flags;
-  const blocks = matrix === undefined ? [{}] : await readMatrix(matrix);
-  return expandBlocks(blocks, defaults, { unchecked, fromFile: matrix !== undefined });
+  if (matrix === undefined) return expandBlocks([{}], defaults, { unchecked, fromFile: false });
+  const blocks = await readMatrix(matrix);
+  try {
+    return expandBlocks(blocks, defaults, { unchecked, fromFile: true });
+  } catch (error) {
+    throw inFile(matrix, error);
+  }
 }
 
 /** The jobs' context for a scheduler, and the view of what its tests do. */

@@ -1,4 +1,6 @@
-import { RegopsError, readNamedFile } from '../base/index.ts';
+import { isRegopsError, RegopsError, readNamedFile } from '../base/index.ts';
+import { parseRepository } from '../oci/index.ts';
+import { parseTarget } from '../registry/index.ts';
 
 /** The seed's `snapshot_registry` block, with its variables filled in. Holds a secret. */
 export interface SnapshotRegistryBlock {
@@ -75,6 +77,8 @@ export async function parseSnapshotConfig(
       `snapshot_registry has ${username === undefined ? 'a password without a username' : 'a username without a password'}`,
     );
   }
+  checked(path, 'url', () => parseTarget(url));
+  checked(path, 'repository', () => parseRepository(repository));
   return {
     url,
     repository,
@@ -108,6 +112,16 @@ function booleanOf(text: string, path: string): boolean {
   if (/^(true|yes|on)$/i.test(text)) return true;
   if (/^(false|no|off)$/i.test(text)) return false;
   throw broken(path, 'snapshot_registry.insecure is neither true nor false');
+}
+
+/** What a flag's parser does not like is a mistake in the file here. */
+function checked(path: string, name: string, parse: () => unknown): void {
+  try {
+    parse();
+  } catch (error) {
+    if (!isRegopsError(error) || error.kind !== 'usage') throw error;
+    throw broken(path, `snapshot_registry.${name}: ${error.message}`);
+  }
 }
 
 function broken(path: string, why: string): RegopsError {

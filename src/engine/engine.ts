@@ -1,4 +1,4 @@
-import { type Log, RegopsError, silentLog } from '../base/index.ts';
+import { isRegopsError, type Log, RegopsError, silentLog } from '../base/index.ts';
 import { formatEngineAddress, parseEngineHost } from './address.ts';
 import { type CallOptions, EngineConnection, type EngineTls } from './connection.ts';
 import { Containers } from './containers.ts';
@@ -138,17 +138,21 @@ export async function openEngine(options: EngineOptions = {}): Promise<Engine> {
 /** The newest version of the API that the engine knows: a header of the one call that never had a version. */
 async function newestOf(connection: EngineConnection): Promise<ApiVersion> {
   const what = 'cannot reach the engine';
-  const reply = await connection.open({ what, method: 'GET', path: '/_ping', timeoutMs: 30_000 });
+  const stranger = (cause?: unknown): RegopsError =>
+    new RegopsError(
+      'PROTOCOL_VIOLATION',
+      `${what}: what answers at ${formatEngineAddress(connection.address)} is no Docker Engine`,
+      { hints: ['Check DOCKER_HOST.'], cause },
+    );
+  const reply = await connection
+    .open({ what, method: 'GET', path: '/_ping', timeoutMs: 30_000 })
+    .catch((error: unknown) => {
+      throw isRegopsError(error, 'UNSUPPORTED_BY_SERVER') ? stranger(error) : error;
+    });
   reply.close();
   const header = reply.headers['api-version'];
   const version = parseVersion(typeof header === 'string' ? header : '');
-  if (!version) {
-    throw new RegopsError(
-      'PROTOCOL_VIOLATION',
-      `${what}: what answers at ${formatEngineAddress(connection.address)} is no Docker Engine`,
-      { hints: ['Check DOCKER_HOST.'] },
-    );
-  }
+  if (!version) throw stranger();
   return version;
 }
 

@@ -104,6 +104,12 @@ const MEANINGS: readonly Meaning[] = [
     code: 'IMAGE_NOT_FOUND',
   },
   {
+    // Docker says so under status 400, as if the request were wrong.
+    pattern: /OCI runtime \w+ failed|unable to start container process/i,
+    code: 'ENGINE_FAILED',
+    hints: ['Is the program that it runs in the image, and for this platform?'],
+  },
+  {
     pattern: /max depth exceeded/i,
     code: 'ENGINE_CONFLICT',
     hints: ['The image has as many layers as the engine allows. Flatten it: docker export | docker import.'],

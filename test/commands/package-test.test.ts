@@ -226,6 +226,14 @@ repositories: ["mine=deb https://user:hidden-word@packages.example.com/debian bo
     expect(payloads[1]).not.toHaveProperty('callback_href');
   });
 
+  test('what cannot be tested names the file it stands in', async () => {
+    const matrix = folder('wrong.csv');
+    await writeFile(matrix, 'package,dist,arch\none,debian:12,amd64\ntwo,debian:12,sparc\n');
+    const argv = ['--matrix', matrix, ...at(await openScheduler()), '--dry-run', '--json'];
+    const { error } = ended(65, await run('submit', argv)).json();
+    expect(error.message).toBe(`${matrix}: block 2: ALTS knows no architecture 'sparc'`);
+  });
+
   test('--dry-run prints exactly what would be sent, but for secrets, and sends nothing', async () => {
     const scheduler = await openScheduler();
     const argv = ['curl=7.88', '--dist', 'AlmaLinux:9', '--arch', 'x86_64', ...at(scheduler)].concat(
@@ -506,10 +514,13 @@ describe('token', () => {
     ['a file that is not there', 66, ['--secret-file', '/nonexistent/secret']],
     ['an unknown algorithm', 64, ['--secret-stdin', '--algorithm', 'none']],
     ['an empty secret', 64, ['--secret-stdin']],
+    ['an end that no date can say', 64, ['--secret-stdin', '--expires', '99999999d']],
   ])('refuses %s', async (what, exitCode, argv) => {
     const stdin = what === 'an empty secret' ? '' : SECRET;
     const refused = ended(exitCode, await run('token', ['--email', 'a@example.com', ...argv], { stdin }));
     expect(refused.stdout + refused.stderr).not.toContain(SECRET);
+    // Once is enough to be told what excludes what.
+    expect(refused.stderr.split('cannot be used together').length).toBeLessThan(3);
   });
 });
 

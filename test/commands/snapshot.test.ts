@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { runCommand } from '../support/run-command.ts';
 import { useTempFolder } from '../support/temp-folder.ts';
+import { digestOf, OCI_CONFIG, OCI_MANIFEST, pushBlob, putManifest } from '../support/testbed-client.ts';
 import {
   type Answer,
   json,
@@ -78,7 +79,7 @@ describe('a push that fails after the commit keeps the snapshot, and says how to
     expect(result.local.reference).toBe('regops-snapshots:app-x');
     expect(result.destinations).toEqual([expect.objectContaining({ status: 'failed' })]);
     expect(error.hints.join()).toContain(
-      `snapshot push --from-image regops-snapshots:app-x --registry-url ${registry.name} --repository team/app`,
+      `snapshot push --from-image regops-snapshots:app-x --registry-url ${registry.url} --repository team/app`,
     );
     expect(warnings.join()).toContain('/data (volume data)');
     // The engine's own pause is the only one.
@@ -143,6 +144,140 @@ test("a file's credentials go to the file's registry and to no other", async () 
   ended(0, await runCommand('snapshot list', [], { env: variables }));
 });
 
+describe('a commit that is interrupted', () => {
+  const LATE = `sha256:${'b'.repeat(64)}`;
+  const NAME = '/images/docker.io/library/regops-snapshots:app-x';
+
+  /** Pushes, and interrupts the commit, which the engine finishes all the same. @param before the image of that name */
+  async function interrupted(before: string | undefined): Promise<ScriptedEngine> {
+    const engine = await engineWithContainer();
+    let now = before;
+    engine.on(`GET ${NAME}/json`, (reply, request) =>
+      now === undefined
+        ? json(404, { message: 'No such image' })(reply, request)
+        : json(200, { Id: now })(reply, request),
+    );
+    const committing = Promise.withResolvers<void>();
+    engine.on('POST /commit', () => committing.resolve());
+    const run = ended(
+      130,
+      await runCommand('snapshot push', ['app', '--snapshot-id', 'x'], {
+        env: { DOCKER_HOST: engine.host },
+        async whileRunning(signal) {
+          await committing.promise;
+          signal('SIGINT');
+          now = LATE;
+        },
+      }),
+    );
+    expect(run.stderr).not.toContain('may still be making');
+    return engine;
+  }
+
+  const changes = (engine: ScriptedEngine): string[] =>
+    engine.seen
+      .filter(({ method, path }) => method !== 'GET' && path !== '/commit')
+      .map(({ method, path }) => `${method} ${path}`);
+
+  test('leaves no image behind', async () => {
+    expect(changes(await interrupted(undefined))).toEqual([`DELETE ${NAME}`]);
+  });
+
+  test('gives the name back to the image that had it', async () => {
+    expect(changes(await interrupted(IMAGE))).toEqual([
+      `POST /images/${IMAGE}/tag`,
+      `DELETE /images/${LATE}`,
+    ]);
+  });
+});
+
+/** What a snapshot's labels say. */
+function labels(id: string, source: string): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries({
+      ...{ id, source, tag: `${source}-${id}`, 'source-id': `${source}0123` },
+      ...{ created: '2026-01-31T12:00:00.000Z', expires: '2026-02-14T12:00:00.000Z' },
+    }).map(([name, value]) => [`regops.snapshot.${name}`, value]),
+  );
+}
+
+test('an ID that several containers have is a snapshot of each', async () => {
+  const [engine, registry] = [await startScriptedEngine(), await openRegistry()];
+  const config = JSON.stringify({ rootfs: { type: 'layers' }, config: { Labels: labels('nightly', 'web') } });
+  await pushBlob(registry, 'team/app', config);
+  await putManifest(registry, 'team/app', 'web-nightly', {
+    ...{ schemaVersion: 2, mediaType: OCI_MANIFEST, layers: [] },
+    config: { mediaType: OCI_CONFIG, digest: digestOf(config), size: config.length },
+  });
+  const local = (source: string) => ({
+    ...{ Id: digestOf(source), RepoTags: [`regops-snapshots:${source}-nightly`] },
+    Labels: labels('nightly', source),
+  });
+  engine.on('GET /images/json', json(200, [local('web'), local('db')]));
+  const run = await runCommand(
+    'snapshot list',
+    ['--registry-url', registry.url, '--repository', 'team/app', '--json'],
+    { env: { DOCKER_HOST: engine.host } },
+  );
+  const { snapshots } = ended(0, run).json().result;
+  expect(
+    snapshots.map(({ source, where, references }: Record<string, unknown>) => [source, where, references]),
+  ).toEqual(
+    expect.arrayContaining([
+      ['web', 'both', [`${registry.name}/team/app:web-nightly`, 'regops-snapshots:web-nightly']],
+      ['db', 'local', ['regops-snapshots:db-nightly']],
+    ]),
+  );
+  expect(snapshots).toHaveLength(2);
+});
+
+test('prune leaves what has another name: an image that was built from a snapshot has its labels', async () => {
+  const [engine, registry] = [await startScriptedEngine(), await openRegistry()];
+  const names = [
+    ['regops-snapshots:web-1', 'registry.example.com/team/app:web-1'],
+    ['myapp:1'],
+    [`registry.example.com/team/app:sha256-${'d'.repeat(64)}`],
+    [],
+  ];
+  const images = names.map((RepoTags) => ({
+    ...{ Id: digestOf(RepoTags.join()), RepoTags },
+    Labels: labels('1', 'web'),
+  }));
+  engine.on('GET /images/json', json(200, images));
+  engine.on('GET /containers/json', json(200, []));
+  engine.on('DELETE /images/*', json(200, []));
+  for (const { Id } of images) engine.on(`GET /images/${Id}/json`, json(200, { Id, RepoTags: [] }));
+  for (const tag of ['web-1', 'golden']) {
+    const config = JSON.stringify({ rootfs: { type: tag }, config: { Labels: labels('1', 'web') } });
+    await pushBlob(registry, 'team/app', config);
+    await putManifest(registry, 'team/app', tag, {
+      ...{ schemaVersion: 2, mediaType: OCI_MANIFEST, layers: [] },
+      config: { mediaType: OCI_CONFIG, digest: digestOf(config), size: config.length },
+    });
+  }
+  const env = { DOCKER_HOST: engine.host };
+  const here = ended(0, await runCommand('snapshot prune', ['--local', '--expired', '--json'], { env }));
+  expect(here.json().result).toMatchObject({
+    totals: { deleted: 3, failed: 0, kept: 1 },
+    snapshots: [
+      { references: ['myapp:1'], status: 'shared', message: 'named myapp:1, which is not its own name' },
+      ...[{ status: 'deleted' }, { status: 'deleted' }, { status: 'deleted' }],
+    ],
+  });
+  // With a name gone an image may stay, known by a digest.
+  const [tagged, derived, unnamed, nameless] = images.map(({ Id }) => `/images/${Id}`);
+  const deleted = engine.seen.flatMap(({ method, path }) => (method === 'DELETE' ? [path] : []));
+  expect(deleted).toEqual(expect.arrayContaining([tagged, unnamed, nameless]));
+  expect(deleted).not.toContain(derived);
+  const at = ['--registry-url', registry.url, '--repository', 'team/app'];
+  engine.on('GET /images/json', json(200, []));
+  const there = ended(0, await runCommand('snapshot prune', [...at, '--expired', '--json'], { env }));
+  expect(there.json().result.snapshots).toMatchObject([
+    { references: [`${registry.name}/team/app:golden`], status: 'shared' },
+    { references: [`${registry.name}/team/app:web-1`], status: 'deleted' },
+  ]);
+});
+
 test.each([
   ['push', [], 'push what?'],
   ['push', ['app', '--from-image', 'x'], 'excludes'],
@@ -152,6 +287,7 @@ test.each([
   ['push', ['app', '--label', 'regops.snapshot.id=x'], "regops' own"],
   ['push', ['app', '--snapshot-id', '../x'], "cannot be a snapshot's ID"],
   ['push', ['app', '--tag', '-x'], 'not a tag'],
+  ['push', ['app', '--ttl', '99999999d'], 'beyond the year 9999'],
   ['push', ['a/b'], 'not the name or ID'],
   ['pull', ['registry.example.com/x:1', '--name', 'x'], '--start'],
   ['pull', ['registry.example.com/UPPER:1'], 'lowercase'],

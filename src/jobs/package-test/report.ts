@@ -51,7 +51,8 @@ function summaryOf(tasks: readonly TaskOutcome[]): string {
 
 function nameOf(task: TaskOutcome): string {
   const version = task.version === undefined ? '' : `=${task.version}`;
-  return `${task.package}${version} on ${task.distribution} ${task.architecture}`.trimEnd();
+  const system = [task.distribution, task.architecture].filter((part) => part !== '').join(' ');
+  return `${task.package}${version}${system === '' ? '' : ` on ${system}`}`;
 }
 
 /** Names that tell the tests apart: by their ids, or their places, where package and system are the same. */

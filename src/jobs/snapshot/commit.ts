@@ -1,4 +1,4 @@
-import { counted, messageOf, RegopsError } from '../../base/index.ts';
+import { counted, LATEST_MS, messageOf, RegopsError } from '../../base/index.ts';
 import type { Container, Engine, Image } from '../../engine/index.ts';
 import { formatReference, parseTag, type Reference } from '../../oci/index.ts';
 import { factsOf } from './engine-side.ts';
@@ -59,6 +59,9 @@ export async function planCapture(
   const id = source.snapshotId === undefined ? newSnapshotId() : parseSnapshotId(source.snapshotId);
   const container = await engine.containers.inspect(source.container);
   const createdMs = context.clock.now();
+  if (createdMs + source.ttlMs > LATEST_MS) {
+    throw new RegopsError('USAGE', '--ttl reaches beyond the year 9999', { hints: ['0 is for ever.'] });
+  }
   const chosen = tag === undefined ? snapshotTag(container.name, id) : parseTag(tag);
   const { hostname } = await engine.info();
   const facts: SnapshotFacts = {
@@ -85,7 +88,7 @@ export async function capture(plan: Capture, engine: Engine, context: SnapshotCo
   context.progress.phase(`committing ${container.name} to ${LOCAL_REPOSITORY}:${tag}`);
   const labels = { ...source.labels, ...snapshotLabels(facts) };
   const commit = { name: reference, labels, pause: source.pause, comment: `snapshot of ${container.name}` };
-  if (scrubbed.length === 0) await engine.containers.commit(container.id, commit);
+  if (scrubbed.length === 0) await commitAs(container.id, commit, engine, context);
   else await commitScrubbed(container, { ...commit, scrubbed, id: facts.id }, engine, context);
   context.log.info(`snapshot created: ${tag}`);
   return { facts, reference, image: await engine.images.inspect(reference) };
@@ -139,16 +142,12 @@ async function commitScrubbed(
   const tidy = async (step: () => Promise<unknown>): Promise<void> => {
     await step().catch((error: unknown) => context.log.trace(`tidying up: ${messageOf(error)}`));
   };
-  try {
-    await engine.containers.commit(container.id, { name: between, pause: commit.pause, env });
-  } catch (error) {
-    if (context.signal.aborted) await removeLate(between, engine, context);
-    throw error;
-  }
+  const unscrubbed = ', with the variables that were to be emptied';
+  await commitAs(container.id, { name: between, pause: commit.pause, env }, engine, context, unscrubbed);
   try {
     const stand = await engine.containers.create({ image: between });
     try {
-      await engine.containers.commit(stand, { ...commit, pause: false });
+      await commitAs(stand, { ...commit, pause: false }, engine, context);
     } finally {
       const signal = AbortSignal.timeout(10_000);
       await tidy(() => engine.containers.remove(stand, { force: true, volumes: true, signal }));
@@ -159,16 +158,45 @@ async function commitScrubbed(
   }
 }
 
-/** A commit that was interrupted is finished by the engine all the same: its image is taken away when it comes. */
-async function removeLate(name: Reference, engine: Engine, { clock, log }: SnapshotContext): Promise<void> {
-  const signal = AbortSignal.timeout(LATE_MS);
+/**
+ * Commits. One that was interrupted is finished by the engine all the same: its image is taken away when it comes, and
+ * an image that had the name before gets it back.
+ *
+ * @param what an image that may come too late holds, for the warning
+ */
+async function commitAs(
+  container: string,
+  commit: Parameters<Engine['containers']['commit']>[1],
+  engine: Engine,
+  context: SnapshotContext,
+  what = '',
+): Promise<void> {
+  const before = await engine.images.find(commit.name);
   try {
-    while (!(await engine.images.find(name, { signal }))) await clock.sleep(100, signal);
-    await engine.images.remove(name, { signal });
+    await engine.containers.commit(container, commit);
+  } catch (error) {
+    if (context.signal.aborted) await removeLate(commit.name, before, what, engine, context);
+    throw error;
+  }
+}
+
+async function removeLate(
+  name: Reference,
+  before: Image | undefined,
+  what: string,
+  engine: Engine,
+  { clock, log }: SnapshotContext,
+): Promise<void> {
+  const signal = AbortSignal.timeout(LATE_MS);
+  const find = () => engine.images.find(name, { signal });
+  try {
+    let late = await find();
+    for (; !late || late.id === before?.id; late = await find()) await clock.sleep(100, signal);
+    if (before) await engine.images.tag(before.id, name, { signal });
+    await engine.images.remove(before ? late.id : name, { signal });
   } catch {
-    log.warn(
-      `the engine may still be making ${LOCAL_REPOSITORY}:${name.tag}, with the variables that were to be emptied: remove it`,
-    );
+    const local = `${LOCAL_REPOSITORY}:${name.tag}`;
+    log.warn(`the engine may still be making ${local}${what}: remove it (docker rmi ${local})`);
   }
 }
 

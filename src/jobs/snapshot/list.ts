@@ -81,11 +81,11 @@ export function repositoryName({ repository }: SnapshotPlaces): string | null {
 /** Newest first, equal times by ID. */
 function merged({ registry, local }: Survey, places: SnapshotPlaces, now: number): ListedSnapshot[] {
   const prefix = repositoryName(places);
-  const twins = Map.groupBy(local, ({ facts }) => facts.id);
-  const there = new Set(registry.snapshots.map(({ facts }) => facts.id));
+  const twins = Map.groupBy(local, ({ facts }) => sameness(facts));
+  const there = new Set(registry.snapshots.map(({ facts }) => sameness(facts)));
   return [
     ...registry.snapshots.map((snapshot) => {
-      const copies = twins.get(snapshot.facts.id) ?? [];
+      const copies = twins.get(sameness(snapshot.facts)) ?? [];
       const names = [
         ...snapshot.tags.map((tag) => `${prefix}:${tag}`),
         ...copies.flatMap(({ image }) => image.tags),
@@ -99,7 +99,7 @@ function merged({ registry, local }: Survey, places: SnapshotPlaces, now: number
       };
     }),
     ...local
-      .filter(({ facts }) => !there.has(facts.id))
+      .filter(({ facts }) => !there.has(sameness(facts)))
       .map(({ facts, image }) => ({
         ...common(facts, now),
         where: 'local' as const,
@@ -107,6 +107,11 @@ function merged({ registry, local }: Survey, places: SnapshotPlaces, now: number
         references: image.tags,
       })),
   ].sort((a, b) => (a.created === b.created ? (a.id < b.id ? -1 : 1) : a.created < b.created ? 1 : -1));
+}
+
+/** Of two images that are one snapshot the same. IDs that users choose (`nightly`) come again: every container may have one. */
+function sameness({ id, sourceId, createdMs }: SnapshotFacts): string {
+  return JSON.stringify([id, sourceId, createdMs]);
 }
 
 function common(facts: SnapshotFacts, now: number) {

@@ -1,6 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { RegopsError } from '../../base/index.ts';
-import { DEFAULT_DOMAIN, isTag, parseReference, type Reference } from '../../oci/index.ts';
+import {
+  DEFAULT_DOMAIN,
+  type Digest,
+  digestParts,
+  isTag,
+  parseReference,
+  type Reference,
+} from '../../oci/index.ts';
 
 /** The repository in the engine that snapshots are committed to; with no registry in its name nothing can push it by accident. */
 export const LOCAL_REPOSITORY = 'regops-snapshots';
@@ -53,6 +60,18 @@ export function isLocalName(reference: Reference): boolean {
 export function tagOfName(name: string): string | undefined {
   const tag = name.slice(name.lastIndexOf(':') + 1);
   return name.includes(':') && isTag(tag) ? tag : undefined;
+}
+
+const UNNAMED = /^sha256-[0-9a-f]{64}$/;
+
+/** The tag that an image is loaded under which was asked for by its digest alone. */
+export function unnamedTag(digest: Digest): string {
+  return `sha256-${digestParts(digest).hex.slice(-64)}`;
+}
+
+/** Whether a tag is an {@link unnamedTag}. */
+export function isUnnamedTag(tag: string): boolean {
+  return UNNAMED.test(tag);
 }
 
 /** A name that an engine lists, read; undefined for what is no reference (`<none>:<none>`). */

@@ -1,8 +1,9 @@
 import { asRegopsError, isRegopsError, type RegopsError, throwIfAborted } from '../../base/index.ts';
 import { deleteManifest, headManifest } from '../../registry/index.ts';
 import { identityOf, type LocalSnapshot } from './engine-side.ts';
+import type { SnapshotFacts } from './labels.ts';
 import { repositoryName, survey } from './list.ts';
-import { readName, tagOfName } from './names.ts';
+import { isUnnamedTag, readName, tagOfName } from './names.ts';
 import type { SnapshotContext, SnapshotPruneOptions, SnapshotRepository } from './options.ts';
 import { type Candidate, type PrunePlan, type PruneReason, planPrune } from './policy.ts';
 import { isMissing, type RegistrySnapshot } from './registry-side.ts';
@@ -88,7 +89,7 @@ function resultOf(
 
 function registryCandidate(snapshot: RegistrySnapshot): RegistryCandidate {
   const { facts, tags, parts } = snapshot;
-  return { ...candidateOf(facts), parts, sharedBy: foreignNames(tags, facts.tag, (tag) => tag), snapshot };
+  return { ...candidateOf(facts), parts, sharedBy: tags.filter((tag) => isForeign(tag, facts)), snapshot };
 }
 
 function localCandidate(snapshot: LocalSnapshot): LocalCandidate {
@@ -96,7 +97,7 @@ function localCandidate(snapshot: LocalSnapshot): LocalCandidate {
   return {
     ...candidateOf(facts),
     parts: [{ key: image.id, bytes: image.sizeBytes }],
-    sharedBy: foreignNames(image.tags, facts.tag, tagOfName),
+    sharedBy: image.tags.filter((name) => isForeign(tagOfName(name), facts)),
     snapshot,
   };
 }
@@ -105,13 +106,12 @@ function candidateOf({ id, source, createdMs, expiresMs }: RegistrySnapshot['fac
   return { id, source, createdMs, expiresMs };
 }
 
-/** Names that somebody else gave: with a single name it is that one's to go, whatever it is called. */
-function foreignNames(
-  names: readonly string[],
-  own: string,
-  tagOf: (name: string) => string | undefined,
-): readonly string[] {
-  return names.length <= 1 ? [] : names.filter((name) => tagOf(name) !== own);
+/**
+ * Whether a tag is not the snapshot's own: somebody means what has it to stay. That may not even be the snapshot, for an
+ * image that was built from one has all its labels.
+ */
+function isForeign(tag: string | undefined, facts: SnapshotFacts): boolean {
+  return tag !== undefined && tag !== facts.tag && !isUnnamedTag(tag);
 }
 
 /** By digest, which is all that distribution offers; a tag that was moved since we looked is left alone. */
@@ -157,8 +157,9 @@ async function deleteHere({ snapshot }: LocalCandidate, context: SnapshotContext
     // Name by name, never by force: the image goes with the last one, unless somebody began to use it.
     const names = image.tags.map(readName).filter((name) => name !== undefined);
     for (const name of names) await engine.images.remove(name);
-    // Podman keeps the digest by which it pulled as one more name.
-    if (names.length === 0 || engine.version.product === 'podman') await engine.images.remove(image.id);
+    // A digest by which it was pushed or pulled is one more name: to podman always, to docker when the tag beside it moved.
+    const left = await engine.images.find(image.id);
+    if (left?.tags.length === 0) await engine.images.remove(left.id);
     return { status: 'deleted' };
   } catch (error) {
     throwIfAborted(context.signal);
@@ -181,7 +182,7 @@ function sharedOf<C extends Candidate>(
     ...view,
     reason,
     status: 'shared',
-    message: `also named ${candidate.sharedBy.slice(0, 5).join(', ')}`,
+    message: `named ${candidate.sharedBy.slice(0, 5).join(', ')}, which is not its own name`,
   };
 }
 

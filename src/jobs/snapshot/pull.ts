@@ -1,10 +1,21 @@
-import { counted, formatDuration, isRegopsError, RegopsError, throwIfAborted } from '../../base/index.ts';
+import {
+  counted,
+  escapeText,
+  formatDuration,
+  isRegopsError,
+  RegopsError,
+  throwIfAborted,
+} from '../../base/index.ts';
 import type { Engine, Image } from '../../engine/index.ts';
 import {
   type Digest,
+  formatPlatform,
   formatReference,
   type Manifest,
   manifestSelector,
+  type Platform,
+  platformMatches,
+  platformOfConfig,
   type Reference,
   withDefaultTag,
 } from '../../oci/index.ts';
@@ -13,10 +24,10 @@ import { checkEngineAccess } from './access.ts';
 import { dockerArchive } from './docker-archive.ts';
 import { factsOf, identityOf, LayerBars } from './engine-side.ts';
 import { heldLayers } from './held-layers.ts';
-import { isLocalName } from './names.ts';
+import { isLocalName, unnamedTag } from './names.ts';
 import type { SnapshotContext, SnapshotPullOptions } from './options.ts';
 import { isExpired } from './policy.ts';
-import { configOf, isMissing, registryImage } from './registry-side.ts';
+import { configOf, isMissing, registryImage, registryUrl } from './registry-side.ts';
 import type { SnapshotPullResult } from './result.ts';
 import { startContainer } from './start.ts';
 import { refuseZstd } from './zstd.ts';
@@ -44,6 +55,7 @@ export async function pullSnapshot(
     const { image, digest, status } = isLocalName(reference)
       ? { image: await engine.images.inspect(reference), digest: undefined, status: 'present' as const }
       : await obtain(reference, options, engine, context);
+    refuseOther(options, image.platform, reference);
     const facts = factsOf(image);
     if (facts && isExpired(facts, context.clock.now())) {
       const age = formatDuration(context.clock.now() - (facts.expiresMs ?? 0));
@@ -78,24 +90,29 @@ async function obtain(
   context: SnapshotContext,
 ): Promise<Present> {
   const { domain, repository } = reference;
+  const { platform } = options;
+  const fits = (image: Image): boolean => !platform || platformMatches(platform, image.platform);
   if (reference.digest !== undefined) {
     const image = await engine.images.find({ domain, repository, digest: reference.digest });
-    if (image) return { image, digest: reference.digest, status: 'present' };
+    if (image && fits(image)) return { image, digest: reference.digest, status: 'present' };
   }
   const client = await context.registry(domain);
   const manifest = await manifestOf(client, reference, context);
   const { digest } = manifest;
   const present = await findPresent(reference, manifest, engine);
-  if (present) {
+  if (present && fits(present)) {
+    if (reference.tag !== undefined)
+      await engine.images.tag(present.id, { domain, repository, tag: reference.tag });
     context.log.info('the image is in the engine already');
     return { image: present, digest, status: 'present' };
   }
-  await refuseZstd(reference, digest, client, engine, context);
+  if (platform) await refuseOtherThere(reference, digest, client, platform, context);
+  await refuseZstd(reference, digest, client, engine, context, platform);
   throwIfAborted(context.signal);
   context.progress.phase(`pulling ${formatReference(reference)}`);
   const image =
     options.transport === 'direct'
-      ? await loadDirect(reference, manifest, client, engine, context)
+      ? await loadDirect(reference, manifest, client, options, engine, context)
       : await pullByEngine({ domain, repository, digest }, client, options, engine, context);
   if (reference.tag !== undefined)
     await engine.images.tag(image.id, { domain, repository, tag: reference.tag });
@@ -124,7 +141,7 @@ async function manifestOf(
         : `there is no snapshot ${formatReference(reference)} among the ${others.length} tags of ${place}: it was deleted, or it expired and was pruned`,
       {
         hints: [
-          `See what there is: regops snapshot list --registry-url ${client.domain} --repository ${repository}`,
+          `See what there is: regops snapshot list --registry-url ${registryUrl(client)} --repository ${repository}`,
         ],
         cause: error,
       },
@@ -134,17 +151,43 @@ async function manifestOf(
 
 /** The image of this manifest if the engine has it: under the registry's digest, or by its configuration's. */
 async function findPresent(
-  { domain, repository, tag }: Reference,
+  { domain, repository }: Reference,
   manifest: Manifest,
   engine: Engine,
 ): Promise<Image | undefined> {
   const byDigest = await engine.images.find({ domain, repository, digest: manifest.digest });
   // An image that was committed or loaded here is known by no registry's digest, but its ID is the same content.
-  const image =
+  return (
     byDigest ??
-    (manifest.kind === 'image' ? await engine.images.find(manifest.document.config.digest) : undefined);
-  if (image && tag !== undefined) await engine.images.tag(image.id, { domain, repository, tag });
-  return image;
+    (manifest.kind === 'image' ? await engine.images.find(manifest.document.config.digest) : undefined)
+  );
+}
+
+/** Asked for a platform, an image for another one must not pass for it. */
+function refuseOther(
+  { platform }: Pick<SnapshotPullOptions, 'platform'>,
+  actual: Platform | undefined,
+  reference: Reference,
+): void {
+  if (!platform || !actual || platformMatches(platform, actual)) return;
+  throw new RegopsError(
+    'PLATFORM_NOT_FOUND',
+    `${formatReference(reference)} is not for ${formatPlatform(platform)}`,
+    { hints: [`It is for ${escapeText(formatPlatform(actual))}.`] },
+  );
+}
+
+/** As {@link refuseOther}, before anything is fetched. */
+async function refuseOtherThere(
+  reference: Reference,
+  digest: Digest,
+  client: RegistryClient,
+  platform: Platform,
+  { signal }: SnapshotContext,
+): Promise<void> {
+  const image = await registryImage(client, reference.repository, digest, signal, platform);
+  const config = await configOf(client, reference.repository, image, signal);
+  refuseOther({ platform }, config && platformOfConfig(config), reference);
 }
 
 /** By digest, never by tag: what comes is what was asked about, whoever moves the tag meanwhile. */
@@ -175,15 +218,16 @@ async function loadDirect(
   reference: Reference,
   { digest }: Manifest,
   client: RegistryClient,
+  { platform }: Pick<SnapshotPullOptions, 'platform'>,
   engine: Engine,
   context: SnapshotContext,
 ): Promise<Image> {
   const { domain, repository } = reference;
   const { signal } = context;
-  const found = await registryImage(client, repository, digest, signal);
+  const found = await registryImage(client, repository, digest, signal, platform);
   const config = await configOf(client, repository, found, signal);
   if (!config) throw new RegopsError('MANIFEST_INVALID', `${formatReference(reference)} is no image`);
-  const name = { domain, repository, tag: reference.tag ?? `sha256-${digest.slice(-64)}` };
+  const name = { domain, repository, tag: reference.tag ?? unnamedTag(digest) };
   const wanted = config.rootfs.diff_ids ?? [];
   const load = (held: number) =>
     engine.images.load(dockerArchive(client, repository, found.manifest, name, held, context));

@@ -7,10 +7,16 @@ import { checkEngineAccess, checkRegistry } from './access.ts';
 import { type Captured, capture, planCapture } from './commit.ts';
 import { identityOf, LayerBars } from './engine-side.ts';
 import { LOCAL_REPOSITORY } from './names.ts';
-import type { PushedArchive, SnapshotContext, SnapshotPushOptions, SnapshotRepository } from './options.ts';
+import type {
+  PushedArchive,
+  SnapshotContext,
+  SnapshotPushOptions,
+  SnapshotRepository,
+  Transport,
+} from './options.ts';
 import { proveTag } from './proof.ts';
 import { pushPassing, savesPlainLayers } from './push-passing.ts';
-import { registryImage } from './registry-side.ts';
+import { registryImage, registryUrl } from './registry-side.ts';
 import type { PushedSnapshot, SnapshotPushResult } from './result.ts';
 import { warnOfZstd } from './zstd.ts';
 
@@ -84,7 +90,7 @@ async function pushByEngine(
   for (const destination of destinations) {
     const reference = referenceAt(destination, captured);
     attempts.push(
-      await attempt(captured, destination, context, async (began) => {
+      await attempt(captured, destination, 'daemon', context, async (began) => {
         context.progress.phase(`pushing ${formatReference(reference)}`);
         const named = await engine.images.find(reference);
         await engine.images.tag(captured.image.id, reference);
@@ -124,7 +130,7 @@ async function pushDirect(
       ({ domain, repository }) => domain === destination.domain && repository === destination.repository,
     );
     attempts.push(
-      await attempt(captured, destination, context, async (began) => {
+      await attempt(captured, destination, 'direct', context, async (began) => {
         if (!image) throw failure ?? new RegopsError('BUG', `${formatReference(reference)} was not pushed`);
         return {
           ...(await proven(destination, reference, image, began, context)),
@@ -182,6 +188,7 @@ async function exported<T>(
 async function attempt(
   captured: Captured,
   destination: Destination,
+  transport: Transport,
   context: SnapshotContext,
   push: (began: number) => Promise<PushedSnapshot>,
 ): Promise<Attempt> {
@@ -197,7 +204,7 @@ async function attempt(
         status: 'failed',
         durationMs: context.clock.now() - began,
       },
-      error: keptError(error, captured, destination),
+      error: keptError(error, captured, destination, transport),
     };
   }
 }
@@ -224,11 +231,21 @@ async function proven(
 }
 
 /** The same error, and the way to push the image that is there now. */
-function keptError(error: RegopsError, captured: Captured, { domain, repository }: Destination): RegopsError {
+function keptError(
+  error: RegopsError,
+  captured: Captured,
+  { client, repository }: Destination,
+  transport: Transport,
+): RegopsError {
   if (error.code === 'BUG') return error;
-  const later = `regops snapshot push --from-image ${localName(captured)} --registry-url ${domain} --repository ${repository}`;
+  const later = [
+    `regops snapshot push --from-image ${localName(captured)}`,
+    `--registry-url ${registryUrl(client)} --repository ${repository}`,
+    ...(captured.reference.tag === captured.facts.tag ? [] : [`--tag ${captured.facts.tag}`]),
+    ...(transport === 'daemon' ? [] : [`--transport ${transport}`]),
+  ];
   return new RegopsError(error.code, error.message, {
-    hints: [...error.hints, `The snapshot is kept. To push it later: ${later}`],
+    hints: [...error.hints, `The snapshot is kept. To push it later: ${later.join(' ')}`],
     details: error.details,
     cause: error,
   });

@@ -1,12 +1,22 @@
-import { asRegopsError, isRegopsError, type Log, mapConcurrently, RegopsError } from '../../base/index.ts';
+import {
+  asRegopsError,
+  escapeText,
+  isRegopsError,
+  type Log,
+  mapConcurrently,
+  RegopsError,
+} from '../../base/index.ts';
 import {
   type Digest,
+  formatPlatform,
   type ImageConfig,
   isImageMediaType,
   LIMITS,
   type Manifest,
   MEDIA_TYPES,
+  type Platform,
   parseImageConfig,
+  platformMatches,
 } from '../../oci/index.ts';
 import { collect, getManifest, listTags, type RegistryClient, readBlob } from '../../registry/index.ts';
 import { readSnapshotLabels, type SnapshotFacts } from './labels.ts';
@@ -30,17 +40,19 @@ export interface RegistrySnapshot extends RegistryImage {
 }
 
 /**
- * The image under a tag or digest; of an index (which Docker 29's image store pushes) its first image that runs.
- * Throws as `getManifest` does, and MANIFEST_INVALID for an index without images.
+ * The image under a tag or digest; of an index (which Docker 29's image store pushes) its first image that runs, or the
+ * one for a platform. Throws as `getManifest` does, and for an index MANIFEST_INVALID when it has no images,
+ * PLATFORM_NOT_FOUND when it has none for the platform.
  */
 export async function registryImage(
   client: RegistryClient,
   repository: string,
   selector: string,
   signal: AbortSignal,
+  platform?: Platform,
 ): Promise<RegistryImage> {
   const root = await getManifest(client, repository, selector, signal);
-  const manifest = root.kind === 'image' ? root : await firstImage(client, repository, root, signal);
+  const manifest = root.kind === 'image' ? root : await imageOf(client, repository, root, signal, platform);
   const { config, layers } = manifest.document;
   const blobs = [
     { digest: root.digest, size: root.bytes.length },
@@ -59,16 +71,28 @@ export async function registryImage(
   };
 }
 
-async function firstImage(
+async function imageOf(
   client: RegistryClient,
   repository: string,
   index: Extract<Manifest, { kind: 'index' }>,
   signal: AbortSignal,
+  wanted: Platform | undefined,
 ): Promise<RegistryImage['manifest']> {
   // BuildKit's attestations are for the platform unknown/unknown.
-  const entry = index.document.manifests.find(
+  const images = index.document.manifests.filter(
     ({ mediaType, platform }) => isImageMediaType(mediaType) && platform?.os !== 'unknown',
   );
+  const entry = wanted
+    ? images.find(({ platform }) => platform && platformMatches(wanted, platform))
+    : images[0];
+  if (wanted && !entry && images.length > 0) {
+    const offered = images.flatMap(({ platform }) => (platform ? [formatPlatform(platform)] : []));
+    throw new RegopsError(
+      'PLATFORM_NOT_FOUND',
+      `index ${index.digest} in ${repository} has no ${formatPlatform(wanted)}`,
+      { hints: [`Its platforms: ${escapeText([...new Set(offered)].slice(0, 20).join(', ')) || 'none'}.`] },
+    );
+  }
   const found = entry && (await getManifest(client, repository, entry.digest, signal));
   if (found?.kind === 'image') return found;
   throw new RegopsError('MANIFEST_INVALID', `index ${index.digest} in ${repository} names no image`);
@@ -157,6 +181,11 @@ async function tagsOf(client: RegistryClient, repository: string, signal: AbortS
     if (isMissing(error)) return [];
     throw error;
   }
+}
+
+/** What to give as `--registry-url` for the registry that a client speaks to: without a scheme https is meant. */
+export function registryUrl({ domain, origin }: Pick<RegistryClient, 'domain' | 'origin'>): string {
+  return origin.protocol === 'http:' ? `http://${domain}` : domain;
 }
 
 /** Whether an error says that a manifest, or the repository round it, is not there. */

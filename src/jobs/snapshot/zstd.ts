@@ -1,6 +1,6 @@
 import { RegopsError } from '../../base/index.ts';
 import type { Engine } from '../../engine/index.ts';
-import { type Digest, formatReference, MEDIA_TYPES, type Reference } from '../../oci/index.ts';
+import { type Digest, formatReference, MEDIA_TYPES, type Platform, type Reference } from '../../oci/index.ts';
 import type { RegistryClient } from '../../registry/index.ts';
 import { heldLayers } from './held-layers.ts';
 import type { SnapshotContext } from './options.ts';
@@ -33,9 +33,10 @@ export async function refuseZstd(
   client: RegistryClient,
   engine: Engine,
   { signal }: SnapshotContext,
+  platform?: Platform,
 ): Promise<void> {
   if (readsZstd(engine)) return;
-  const image = await registryImage(client, reference.repository, digest, signal);
+  const image = await registryImage(client, reference.repository, digest, signal, platform);
   const { layers } = image.manifest.document;
   const highest = layers.findLastIndex(({ mediaType }) => ZSTD.includes(mediaType));
   if (highest === -1) return;

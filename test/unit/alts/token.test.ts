@@ -49,6 +49,7 @@ describe('signing', () => {
     [{ secret: '' }, 'is empty'],
     [{ expiresInMs: 0 }, 'at least a second'],
     [{ expiresInMs: Number.NaN }, 'at least a second'],
+    [{ expiresInMs: 8e15 }, 'beyond the year 9999'],
     [{ expiresInMs: Number.POSITIVE_INFINITY }, 'at least a second'],
   ])('%j is refused', async (part, why) => {
     await expect(signToken({ email: 'a@example.com', secret: 's', ...part })).rejects.toThrow(why);

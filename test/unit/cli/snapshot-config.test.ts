@@ -53,6 +53,12 @@ describe('what is wrong is told, and no secret with it', () => {
     ['snapshot_registry: { url: r, repository: x, pasword: geheim }', "no field 'pasword'"],
     ['snapshot_registry: { url: r, repository: x, insecure: geheim }', 'neither true nor false'],
     ['snapshot_registry: { url: r, repository: [geheim] }', 'not a text'],
+    [
+      'snapshot_registry: { url: "https://r/team", repository: x }',
+      'url: invalid registry URL: it has a path',
+    ],
+    ['snapshot_registry: { url: "https://me:geheim@r", repository: x }', 'snapshot_registry.url: '],
+    ['snapshot_registry: { url: r, repository: Team/X }', 'must be lowercase'],
     ['snapshot_registry: geheim', 'not a block'],
     ['snapshot_registry:\n  password: "geheim\n', 'no YAML'],
     [

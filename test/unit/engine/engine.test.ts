@@ -99,6 +99,7 @@ describe('openEngine', () => {
 
   test.each([
     ['a web server', (reply: ServerResponse) => reply.end('<html>'), 'PROTOCOL_VIOLATION'],
+    ['a registry', (reply: ServerResponse) => reply.writeHead(404).end('not found'), 'PROTOCOL_VIOLATION'],
     [
       // docker-modem would follow it in the background, and die of it.
       'one that redirects to nowhere',
@@ -250,6 +251,13 @@ describe('push', () => {
     ['runc: error setting rlimit type 7: OCI permission denied', 'ENGINE_FAILED'],
     ['something nobody has ever seen', 'ENGINE_FAILED'],
   ];
+
+  test('a container whose program cannot be run is no wrong request, although the engine calls it one', async () => {
+    const message =
+      'failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "x": executable file not found in $PATH: unknown';
+    scripted.on('POST /containers/app/start', json(400, { message }));
+    expect((await failure(engine.containers.start('app'))).code).toBe('ENGINE_FAILED');
+  });
 
   test.each(FAULTS)('an error under status 200: %s is %s', async (message, code) => {
     scripted.on(

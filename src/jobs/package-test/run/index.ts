@@ -1,7 +1,7 @@
 import { counted, mapConcurrently, RegopsError } from '../../../base/index.ts';
 import type { Engine, Image } from '../../../engine/index.ts';
 import { formatReference, platformMatches } from '../../../oci/index.ts';
-import type { TaskOutcome } from '../result.ts';
+import { errorOf } from './ending.ts';
 import type { PackageTestRunContext, PackageTestRunOptions, PackageTestRunResult } from './options.ts';
 import { type Subject, type Tested, testPackage } from './test-package.ts';
 
@@ -88,19 +88,4 @@ function labelsOf(subjects: readonly Subject[]): string[] {
       : `${subject.package.name}${subject.package.version ? `=${subject.package.version}` : ''}`,
   );
   return names.map((name, at) => (names.indexOf(name) === at ? name : `${name}-${at + 1}`));
-}
-
-/** Why the run as a whole cannot be relied on: an interruption first, then what was not the packages' fault. */
-function errorOf(tested: readonly Tested[], image: string): RegopsError | undefined {
-  const errors = tested.flatMap(({ error }) => error ?? []);
-  const error = errors.find(({ code }) => code === 'INTERRUPTED') ?? errors[0];
-  if (error) return error;
-  const unprepared = tested.find(({ task }) => task.verdict.outcome === 'infrastructure')?.task;
-  return unprepared && infrastructureError(unprepared, image);
-}
-
-function infrastructureError({ package: name, verdict }: TaskOutcome, image: string): RegopsError {
-  return new RegopsError('ENGINE_FAILED', `${name} could not be tested in ${image}: ${verdict.reason}`, {
-    hints: ['-v shows what the package manager says; --log-dir keeps it.'],
-  });
 }

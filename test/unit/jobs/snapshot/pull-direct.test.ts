@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { extract } from 'tar-stream';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { LayerCache } from '../../../../src/archive/index.ts';
 import { silentLog, systemClock } from '../../../../src/base/index.ts';
 import { heldLayers } from '../../../../src/jobs/snapshot/held-layers.ts';
@@ -11,11 +11,13 @@ import { connectRegistry, parseTarget } from '../../../../src/registry/index.ts'
 import {
   digestOf,
   OCI_CONFIG,
+  OCI_INDEX,
   OCI_LAYER,
   OCI_MANIFEST,
   openTestbed,
   pushBlob,
   putManifest,
+  textOf,
 } from '../../../support/testbed-client.ts';
 import { json, lines, type ScriptedEngine, startScriptedEngine } from '../../engine/scripted-engine.ts';
 
@@ -88,25 +90,12 @@ test('an engine that has lost the layers meanwhile gets all of them', async () =
     }
     return lines(loads === 1 ? refused : taken)(reply, request);
   });
-  const client = await connectRegistry({
-    target: parseTarget(registry.url),
-    ...{ credentials: async () => undefined, timeoutMs: 5000, retries: 0, userAgent: 'test' },
-    ...{ log: silentLog, clock: systemClock },
-  });
-  onTestFinished(() => client.close());
-  const engine = await script.open();
-  const context: SnapshotContext = {
-    ...{ signal: new AbortController().signal, progress: silentProgress, log: silentLog },
-    ...{ clock: systemClock, registry: async () => client, engine: async () => engine },
-    packing: { compression: 'gzip', cache: () => LayerCache.open(undefined) },
-    ...{ credential: async () => undefined, pushArchive: () => Promise.reject(new Error('not asked')) },
-  };
   const { status } = await pullSnapshot(
     {
       reference: { domain: host, repository: 'team/app', tag: '1' },
       ...{ start: false, transport: 'direct' },
     },
-    context,
+    await contextOf(registry.url, script),
   );
   expect(status).toBe('pulled');
   const archives = script.seen.filter(({ path }) => path === '/images/load').map(({ body }) => namesIn(body));
@@ -116,6 +105,78 @@ test('an engine that has lost the layers meanwhile gets all of them', async () =
   );
   expect(named).toEqual([[...all.slice(0, 2), all[4]], all]);
 });
+
+describe('--platform', () => {
+  /** Pulls `team/app:TAG` of a registry with an index (`both`) and a plain image (`amd64`) into an empty engine. */
+  async function pullFor(tag: 'both' | 'amd64', architecture: string) {
+    const registry = await openTestbed();
+    const { host } = new URL(registry.url);
+    const entries = [];
+    for (const one of ['amd64', 'arm64']) {
+      const platform = { os: 'linux', architecture: one };
+      const config = JSON.stringify({ ...platform, rootfs: { type: 'layers', diff_ids: [] } });
+      await pushBlob(registry, 'team/app', config);
+      const manifest = textOf({
+        ...{ schemaVersion: 2, mediaType: OCI_MANIFEST, layers: [] },
+        config: { mediaType: OCI_CONFIG, digest: digestOf(config), size: config.length },
+      });
+      await putManifest(registry, 'team/app', one, manifest);
+      entries.push({ mediaType: OCI_MANIFEST, digest: digestOf(manifest), size: manifest.length, platform });
+    }
+    const index = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: entries };
+    await putManifest(registry, 'team/app', 'both', index);
+    const script = await engineWith();
+    script.on('POST /images/load', (reply, request) => {
+      script.on('GET /images/*', json(200, { Id: digestOf('loaded'), Os: 'linux', Architecture: 'arm64' }));
+      script.on('POST /images/*', json(201, null));
+      lines({ stream: `Loaded image: ${host}/team/app:${tag}\n` })(reply, request);
+    });
+    const pulled = pullSnapshot(
+      {
+        reference: { domain: host, repository: 'team/app', tag },
+        ...{ start: false, transport: 'direct', platform: { os: 'linux', architecture } },
+      },
+      await contextOf(registry.url, script),
+    );
+    return { pulled, script };
+  }
+
+  test('chooses among the images of an index', async () => {
+    const { pulled, script } = await pullFor('both', 'arm64');
+    expect((await pulled).status).toBe('pulled');
+    const [load] = script.seen.filter(({ path }) => path === '/images/load');
+    const arm64 = JSON.stringify({
+      ...{ os: 'linux', architecture: 'arm64', rootfs: { type: 'layers', diff_ids: [] } },
+    });
+    expect(await namesIn(load?.body as Buffer)).toContain(`${digestOf(arm64).slice(7)}.json`);
+  });
+
+  test.each(['both', 'amd64'] as const)(
+    'that %s does not have is told before anything is fetched',
+    async (tag) => {
+      const { pulled, script } = await pullFor(tag, tag === 'both' ? 's390x' : 'arm64');
+      await expect(pulled).rejects.toMatchObject({ code: 'PLATFORM_NOT_FOUND' });
+      expect(script.seen.some(({ method }) => method === 'POST')).toBe(false);
+    },
+  );
+});
+
+/** All that a pull needs, of this registry and this engine. */
+async function contextOf(url: string, script: ScriptedEngine): Promise<SnapshotContext> {
+  const client = await connectRegistry({
+    target: parseTarget(url),
+    ...{ credentials: async () => undefined, timeoutMs: 5000, retries: 0, userAgent: 'test' },
+    ...{ log: silentLog, clock: systemClock },
+  });
+  onTestFinished(() => client.close());
+  const engine = await script.open();
+  return {
+    ...{ signal: new AbortController().signal, progress: silentProgress, log: silentLog },
+    ...{ clock: systemClock, registry: async () => client, engine: async () => engine },
+    packing: { compression: 'gzip', cache: () => LayerCache.open(undefined) },
+    ...{ credential: async () => undefined, pushArchive: () => Promise.reject(new Error('not asked')) },
+  };
+}
 
 async function namesIn(tar: Buffer): Promise<string[]> {
   const names: string[] = [];
