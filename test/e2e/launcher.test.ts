@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFile, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -89,6 +89,13 @@ describe('on a Node that is too old', () => {
     expect(run.stdout).toMatch(/^regops\/\S+ \S+ node-v2[2-9]/);
   });
 });
+
+test.each(['run.js', 'dev.js'])(
+  'bin/%s can be called by its path, and npm link has nothing to change',
+  async (name) => {
+    expect((await stat(join(root, 'bin', name))).mode & 0o111).toBe(0o111);
+  },
+);
 
 test('a checkout that is not built says so', async () => {
   const run = await runCli(['--version'], { program: await checkout({}) });
