@@ -22,9 +22,8 @@ export async function main(options: Exclude<LoadOptions, string | undefined>): P
     process.stderr.write(`error: cannot write to standard output: ${messageOf(error)}\n`);
     process.exit(EXIT_CODES['cannot-write']);
   });
-  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
+  // Nobody is left to tell, be it a reader that went away or a full disk: that must not end the work.
+  process.stderr.on('error', () => {});
   process.on('uncaughtException', (error) => {
     settled = true;
     void tell(error).then(() => process.exit());
