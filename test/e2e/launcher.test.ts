@@ -97,6 +97,22 @@ test.each(['run.js', 'dev.js'])(
   },
 );
 
+test('the package holds the program, its manual pages and nothing that only a checkout can use', () => {
+  const listed = execFileSync('npm', ['pack', '--dry-run', '--ignore-scripts', '--json'], { cwd: root });
+  const paths = JSON.parse(listed.toString())[0].files.map(({ path }: { path: string }) => path);
+  const needed = [
+    'bin/run.js',
+    'dist/src/cli/main.js',
+    'dist/LICENSES.txt',
+    'oclif.manifest.json',
+    'man/regops.1',
+  ];
+  expect(needed.filter((path) => !paths.includes(path))).toEqual([]);
+  expect(paths.filter((path: string) => !/^(dist|man)\//.test(path)).toSorted()).toEqual([
+    ...['README.md', 'bin/run.js', 'oclif.manifest.json', 'package.json'],
+  ]);
+});
+
 test('a checkout that is not built says so', async () => {
   const run = await runCli(['--version'], { program: await checkout({}) });
   expect(run).toMatchObject({ exitCode: 78, stdout: '' });
