@@ -144,7 +144,7 @@ export abstract class RegopsCommand extends Command {
     let unread = false;
     whenReaderLeaves(() => {
       unread = true;
-      signals.abandon(() => process.exit(0));
+      signals.abandon(() => process.exit());
     });
     const closers: (() => void | Promise<void>)[] = [];
     const context: CommandContext = {
@@ -175,7 +175,7 @@ export abstract class RegopsCommand extends Command {
       output.restoreTerminal();
       whenReaderLeaves(undefined);
       // Ends as silently as the reader left; what the work has not closed yet is nothing to wait for.
-      if (unread) process.exit(0);
+      if (unread) process.exit();
       const asked = options.endsOnSignal && signals.received !== undefined;
       if (asked && outcome.error?.code === 'INTERRUPTED') outcome = NOTHING;
       const answer = this.#answer(outcome, messages, asked ? undefined : signals.received);
