@@ -91,10 +91,11 @@ function start() {
     process.env.UV_THREADPOOL_SIZE = String(Math.max(4, os.availableParallelism() + 2));
   }
   // Before anything is loaded that looks at the environment for colours.
-  if (process.argv.includes('--no-color')) {
-    process.env.NO_COLOR = '1';
-    delete process.env.FORCE_COLOR;
-  }
+  if (process.argv.includes('--no-color')) process.env.NO_COLOR = '1';
+  // NO_COLOR wins, and Node would warn of the two.
+  if (process.env.NO_COLOR) delete process.env.FORCE_COLOR;
+  // For DEBUG=* these two of oclif's would write the command line, a --password in it.
+  if (process.env.DEBUG) process.env.DEBUG += ',-oclif:main,-oclif:config';
   import('../dist/src/cli/main.js').then((program) => program.main({ root }));
 }
 

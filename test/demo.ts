@@ -18,6 +18,7 @@ const env = {
   HOME: folder,
   XDG_CONFIG_HOME: join(folder, 'config'),
   XDG_CACHE_HOME: join(folder, 'cache'),
+  XDG_STATE_HOME: join(folder, 'state'),
 };
 
 function start(args: readonly string[], stdout: 'inherit' | 'pipe'): ChildProcess {

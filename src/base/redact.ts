@@ -71,8 +71,13 @@ export function redactHeaders(
   return shown;
 }
 
+/**
+ * The last part of a whole path, of which a message tells something: `/run/secrets/registry-token: permission denied`.
+ * In `wrong username/password: …` nothing is a path.
+ */
+const FILE_NAME = String.raw`(?<=(?:^|[\s'"(])\.{0,2}\/[\w./-]{0,200})[\w-]{0,60}:\s`;
 /** A name that says that a secret follows: `password`, `client_secret`, `X-Amz-Signature`, an upload's `_state`, docker's quoted `auth`. */
-const SECRET_NAME = String.raw`\b(?:[\w-]{0,40}?(?:password|passwd|secret|token|signature|api[_-]?key|credential|sig|_state)|(?<=["'])auth)`;
+const SECRET_NAME = String.raw`\b(?!${FILE_NAME})(?:[\w-]{0,40}?(?:password|passwd|secret|token|signature|api[_-]?key|credential|sig|_state)|(?<=["'])auth)`;
 /** A value up to its closing quote, or up to what ends an unquoted one. */
 const SECRET_VALUE = String.raw`(?:(")(?:[^"\\]|\\.)*|(')[^']*|[^\s"'&,;}]+)`;
 const NAMED_SECRET = new RegExp(String.raw`(${SECRET_NAME}["']?\s*[=:]\s*)${SECRET_VALUE}`, 'gi');

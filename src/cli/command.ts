@@ -14,6 +14,7 @@ import { readRawArgv, refusalFormat } from './raw-argv.ts';
 import { settingNames, unknownSettings } from './setting-keys.ts';
 import { cacheFolder, readSettings, settingsPath } from './settings.ts';
 import { type StopSignal, watchSignals } from './signals.ts';
+import { whenReaderLeaves } from './stdio.ts';
 import { usageErrorOf } from './usage-error.ts';
 import { usageLine } from './usage-line.ts';
 
@@ -140,6 +141,11 @@ export abstract class RegopsCommand extends Command {
       },
       leave: (name) => this.#leave(name, output),
     });
+    let unread = false;
+    whenReaderLeaves(() => {
+      unread = true;
+      signals.abandon(() => process.exit());
+    });
     const closers: (() => void | Promise<void>)[] = [];
     const labels: Record<string, string> = {};
     const context: CommandContext = {
@@ -171,12 +177,16 @@ export abstract class RegopsCommand extends Command {
         if (error) messages.trace(`closing: ${error.message}`);
       }
       output.restoreTerminal();
+      whenReaderLeaves(undefined);
+      // Ends as silently as the reader left; what the work has not closed yet is nothing to wait for.
+      if (unread) process.exit();
       const asked = options.endsOnSignal && signals.received !== undefined;
       if (asked && outcome.error?.code === 'INTERRUPTED') outcome = NOTHING;
       const answer = this.#answer(outcome, messages, asked ? undefined : signals.received);
       await output.show({ ...answer, labels });
       if (answer.error) messages.error(answer.error);
     } finally {
+      whenReaderLeaves(undefined);
       signals.stop();
       output.close();
     }

@@ -81,6 +81,12 @@ export const platformOrAllFlag = parsedFlag(
   'OS/ARCH|all',
 );
 
+/** A file to write; `--output "$UNSET"` shall not be noticed only when the work is done. */
+const fileFlag = parsedFlag((path) => {
+  if (path !== '') return path;
+  throw new RegopsError('USAGE', 'the name of the file is empty');
+}, 'FILE');
+
 /** A password in a URL would be shown wherever the URL is: refused before it can be stored or printed. */
 export function refuseUserInfo(url: string): string {
   if (!/^[^/]*(\/\/)?[^/]*@/.test(url)) return url;
@@ -106,11 +112,10 @@ export function outputFlags<const F extends OutputFormat>(formats: readonly [F, 
       helpGroup: group,
       exclusive: ['format'],
     }),
-    output: Flags.string({
+    output: fileFlag({
       char: 'o',
       description: 'write the answer to FILE, leave a summary on stdout (-: stdout)',
       helpGroup: group,
-      helpValue: 'FILE',
     }),
     quiet: Flags.boolean({ char: 'q', description: 'no progress and no hints', helpGroup: group }),
     verbose: Flags.boolean({
@@ -119,10 +124,9 @@ export function outputFlags<const F extends OutputFormat>(formats: readonly [F, 
       helpGroup: group,
     }),
     'no-color': Flags.boolean({ description: 'no colours (also: NO_COLOR)', helpGroup: group }),
-    'log-file': Flags.string({
+    'log-file': fileFlag({
       description: 'append everything -v would say to FILE',
       helpGroup: group,
-      helpValue: 'FILE',
     }),
     profile: Flags.string({
       description: 'take defaults from this profile of the settings file',

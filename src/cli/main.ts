@@ -6,7 +6,7 @@ import { EXIT_CODES, exitCodeOf, SIGNAL_CODES } from './exit-codes.ts';
 import { Messages } from './messages.ts';
 import { present } from './present.ts';
 import { readRawArgv, refusalFormat } from './raw-argv.ts';
-import { writeAll } from './stdio.ts';
+import { stopForReader, writeAll } from './stdio.ts';
 
 /**
  * The program: finds and runs the command, and sees to the process around it. A reader of stdout that has
@@ -18,11 +18,14 @@ export async function main(options: Exclude<LoadOptions, string | undefined>): P
   // First in the row: oclif's own listener lets work go on after EPIPE, and throws all else.
   process.stdout.prependListener('error', (error: NodeJS.ErrnoException) => {
     settled = true;
-    if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
+    if (error.code === 'EPIPE') {
+      if (!stopForReader()) process.exit(process.exitCode ?? 0);
+      return;
+    }
     process.stderr.write(`error: cannot write to standard output: ${messageOf(error)}\n`);
     process.exit(EXIT_CODES['cannot-write']);
   });
-  // Nobody is left to be told, and the work does not depend on it: a full disk behind 2> stops no push.
+  // Nobody is left to tell, be it a reader that went away or a full disk: that must not end the work.
   process.stderr.on('error', () => {});
   process.on('uncaughtException', (error) => {
     settled = true;

@@ -9,7 +9,8 @@ import type { Settings, SettingValue } from './settings.ts';
 /** Flags that have a `REGOPS_…` variable but make no sense as a lasting setting. */
 const PER_CALL_FLAGS: ReadonlySet<string> = new Set(['profile', 'json', 'output', 'password-stdin']);
 
-const PROFILE_NAME = /^[A-Za-z0-9_-]{1,64}$/;
+/** Names that conf refuses to store, without a word, are none. */
+const PROFILE_NAME = /^(?!(?:__proto__|prototype|constructor)$)[A-Za-z0-9_-]{1,64}$/;
 
 /** A place in the settings file. */
 export interface SettingKey {

@@ -9,7 +9,7 @@ export interface ListedSetting {
   readonly value: SettingValue;
   /** `REGOPS_TIMEOUT`, `profiles.prod.timeout`, `defaults.timeout`. */
   readonly from: string;
-  /** False when something stronger overrides it in every command, or its profile is not chosen. */
+  /** False when something stronger overrides it in every command, its profile is not chosen, or no command knows it. */
   readonly inForce: boolean;
 }
 
@@ -49,7 +49,11 @@ export function listSettings(
     variables.get(name)?.every((variable) => environment[variable]) ?? false;
   const judged = ofFile.map((setting) => ({
     ...setting,
-    inForce: setting.rank > 0 && setting.rank === strongest.get(setting.name) && !isOverridden(setting.name),
+    inForce:
+      setting.rank > 0 &&
+      setting.rank === strongest.get(setting.name) &&
+      variables.has(setting.name) &&
+      !isOverridden(setting.name),
   }));
   return [...ofEnvironment, ...judged]
     .toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : b.rank - a.rank))

@@ -18,6 +18,8 @@ export interface SignalWatch {
   readonly signal: AbortSignal;
   /** The first signal that came. */
   readonly received: StopSignal | undefined;
+  /** Aborts the work without a signal, since nobody reads its answer; `leave` is called if it does not stop in time. */
+  abandon(leave: () => void): void;
   /** Gives the signals back to the process and ends the grace period. */
   stop(): void;
 }
@@ -59,6 +61,11 @@ export function watchSignals(options: {
     signal: controller.signal,
     get received() {
       return received;
+    },
+    abandon(leaveNow) {
+      if (controller.signal.aborted) return;
+      grace = setTimeout(leaveNow, graceMs).unref();
+      controller.abort(new RegopsError('INTERRUPTED', 'nobody reads the answer'));
     },
     stop() {
       clearTimeout(grace);

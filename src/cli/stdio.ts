@@ -9,6 +9,22 @@ export function writeAll(stream: NodeJS.WritableStream, text: string): Promise<v
   });
 }
 
+let stopWork: (() => void) | undefined;
+
+/**
+ * Work that writes to stdout while it runs says how it is to be stopped when the reader goes away (`| head`),
+ * so that it can clean up first; undefined once it has ended.
+ */
+export function whenReaderLeaves(stop: (() => void) | undefined): void {
+  stopWork = stop;
+}
+
+/** The reader of stdout has gone: stops the work under way, and says whether there is any. */
+export function stopForReader(): boolean {
+  stopWork?.();
+  return stopWork !== undefined;
+}
+
 const PASSWORD_MAX_BYTES = 64 * 1024;
 
 /**

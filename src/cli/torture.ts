@@ -101,7 +101,9 @@ export async function torture(
   const registry = (registries.named as NonNullable<Registries['named']>).domain;
   const alerts = flags['on-alert'] === undefined ? undefined : new AlertCommand(flags['on-alert'], context);
   const jobs = jobContext(registries, alerts, context);
-  context.log.info(`Starting ${type} torture test for ${flags.duration / 1000} seconds`);
+  const staged = type === 'stress' && flags.stages !== undefined;
+  const time = flags.once ? ' once' : staged ? '' : ` for ${flags.duration / 1000} seconds`;
+  context.log.info(`Starting ${type} torture test${time}`);
   try {
     return await run(type, flags, registry, jobs, context.environment);
   } finally {

@@ -36,6 +36,7 @@ export function usageErrorOf(
       return usage(
         stripVTControlCharacters(unframed(error.message))
           .replace(/^The following errors? occurred:\s*/, '')
+          .replaceAll(/All of the following must be provided when using (--[\w-]+): /g, '$1 needs ')
           .replaceAll(
             /--([\w-]+)=.*? cannot also be provided when using --([\w-]+)/gs,
             '--$1 and --$2 cannot be used together',

@@ -107,10 +107,14 @@ export class PlainProgress implements Display {
     const total = this.#total + this.#outlook.bytes;
     const known = this.#unknownSizes === 0 && total > 0;
     const rate = this.#rate.perSecond(now);
+    // Of work that moves no bytes (a wait for package tests) there are none to tell.
+    const bytes = this.#done > 0 || total > 0;
     return [
-      known ? `${formatBytes(this.#done)} of ${formatBytes(total)}` : formatBytes(this.#done),
+      ...(bytes
+        ? [known ? `${formatBytes(this.#done)} of ${formatBytes(total)}` : formatBytes(this.#done)]
+        : []),
       ...(known ? [`${Math.floor((this.#done / total) * 100)}%`] : []),
-      ...(rate === undefined ? [] : [`${formatBytes(rate)}/s`]),
+      ...(bytes && rate !== undefined ? [`${formatBytes(rate)}/s`] : []),
       `${this.#running} in progress`,
       ...(this.#outlook.tasks > 0 ? [`${this.#outlook.tasks} to come`] : []),
     ].join(', ');

@@ -1,4 +1,4 @@
-import { escapeText } from '../base/index.ts';
+import { counted, escapeText } from '../base/index.ts';
 import type { Check, Metric, Report } from './model.ts';
 
 /** A monitoring plugin's state, also its exit code. */
@@ -34,7 +34,7 @@ export function renderNagios(report: Report, service: string): { state: NagiosSt
     ...(report.summary === undefined ? [] : [report.summary]),
   ].join('; ');
   const data = (report.metrics ?? []).filter(({ value }) => Number.isFinite(value)).map(perfdata);
-  return { state, line: nagiosLine(service, state, text || `${checks.length} checks`, data) };
+  return { state, line: nagiosLine(service, state, text || counted(checks.length, 'check'), data) };
 }
 
 /** A line with a text of one's own: for failures, which have no report. */

@@ -96,6 +96,12 @@ test('unset also removes a secret that somebody wrote into the file', async () =
 });
 
 describe('list', () => {
+  test('what no command knows is in force nowhere', async () => {
+    await write(JSON.stringify({ defaults: { timeot: '45s' } }));
+    const { settings } = (await config('list', ['--json'])).json().result;
+    expect(settings).toEqual([{ name: 'timeot', value: '45s', from: 'defaults.timeot', inForce: false }]);
+  });
+
   test('shows what is in force and where it comes from, and no secret', async () => {
     await write(
       JSON.stringify({

@@ -114,6 +114,7 @@ describe('monitor', () => {
   test('warns of a session that is too long', async () => {
     const registry = await withImages('session=10m');
     const run = ended(1, await torture('monitor', registry, ['--once']));
+    expect(run.stderr).toContain('Starting monitor torture test once\n');
     expect(run.stderr).toMatch(/WARNING Long-running session detected: \S+ \(\d+ms\)/);
     ended(0, await torture('monitor', registry, ['--once', '--long-session', '20m']));
   });

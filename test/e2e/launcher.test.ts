@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFile, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -97,6 +97,29 @@ describe('on a Node that is too old', () => {
     expect(run).toMatchObject({ exitCode: 0, stderr: '' });
     expect(run.stdout).toMatch(/^regops\/\S+ \S+ node-v2[2-9]/);
   });
+});
+
+test.each(['run.js', 'dev.js'])(
+  'bin/%s can be called by its path, and npm link has nothing to change',
+  async (name) => {
+    expect((await stat(join(root, 'bin', name))).mode & 0o111).toBe(0o111);
+  },
+);
+
+test('the package holds the program, its manual pages and nothing that only a checkout can use', () => {
+  const listed = execFileSync('npm', ['pack', '--dry-run', '--ignore-scripts', '--json'], { cwd: root });
+  const paths = JSON.parse(listed.toString())[0].files.map(({ path }: { path: string }) => path);
+  const needed = [
+    'bin/run.js',
+    'dist/src/cli/main.js',
+    'dist/LICENSES.txt',
+    'oclif.manifest.json',
+    'man/regops.1',
+  ];
+  expect(needed.filter((path) => !paths.includes(path))).toEqual([]);
+  expect(paths.filter((path: string) => !/^(dist|man)\//.test(path)).toSorted()).toEqual([
+    ...['README.md', 'bin/run.js', 'oclif.manifest.json', 'package.json'],
+  ]);
 });
 
 test('a checkout that is not built says so', async () => {

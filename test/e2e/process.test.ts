@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { type Ended, runCli, type SpawnOptions } from '../support/run-cli.ts';
+import { type Ended, runCli, runShell, type SpawnOptions } from '../support/run-cli.ts';
 
 const program = fileURLToPath(new URL('fixture/run.ts', import.meta.url));
 
@@ -63,6 +63,12 @@ describe('the exit code says no more than is true', () => {
     expect(run.exitCode).toBe(70);
     expect(JSON.parse(run.stdout).error.message).toContain('thrown elsewhere');
   });
+});
+
+test('messages that nobody can be told do not end the work', async () => {
+  const run = await runShell('regops inspect nothing.tar --json 2>/dev/full; echo $?');
+  expect(run).toMatchObject({ stderr: '', stdout: expect.stringContaining('FILE_NOT_FOUND') });
+  expect(run.stdout.trimEnd().split('\n').at(-1)).toBe('66');
 });
 
 test('a large answer arrives whole, and with its exit code, however slowly it is read', async () => {

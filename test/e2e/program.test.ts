@@ -45,6 +45,12 @@ describe('what it is', () => {
     expect(run.stdout).toContain(expected);
   });
 
+  test('NO_COLOR and FORCE_COLOR together are no colours, and no warning of Node’s', async () => {
+    const run = await runCli(['inspect', 'nothing.tar'], { env: { NO_COLOR: '1', FORCE_COLOR: '1' } });
+    expect(run).toMatchObject({ exitCode: 66, stdout: '' });
+    expect(run.stderr).not.toMatch(/Warning|\u001b/);
+  });
+
   test('help has colours only where they are wanted', async () => {
     expect((await runCli(['--help'])).stdout).not.toContain('\u001b');
     expect((await runCli(['--help'], { env: { FORCE_COLOR: '1' } })).stdout).toContain('\u001b[1m');
@@ -124,6 +130,15 @@ describe('in a pipe', () => {
     expect(run.stdout.split('\n').length).toBeGreaterThan(10_000);
     expect(readAnswer(run.stdout).result.settings.length).toBe(3000);
   });
+
+  test.each(['*', 'oclif:*'])(
+    'with DEBUG=%s a password on the command line is not repeated',
+    async (DEBUG) => {
+      const run = await runCli(['inspect', 'nothing.tar', '--password', 'geheim123'], { env: { DEBUG } });
+      expect(run.stderr).toContain('oclif:');
+      expect(run.stderr).not.toContain('geheim123');
+    },
+  );
 
   test('with DEBUG on, secrets are still not shown', async () => {
     const run = await runCli(['login', '--nonsense'], {

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { randomStream } from '../../src/load/index.ts';
 import { parseFaults, type RequestLine, startTestbed, type Testbed } from '../../src/testbed/index.ts';
 import { interruptedAnswer, runInterrupted } from '../support/interrupt.ts';
-import type { Ended } from '../support/run-cli.ts';
+import { type Ended, runShell } from '../support/run-cli.ts';
 import { call, pushImage } from '../support/testbed-client.ts';
 
 /** Draws the moments; another seed is another test. */
@@ -138,5 +138,15 @@ test.each(WRITERS)('torture %s, interrupted while it cleans up', async (_name, a
   const short = [...counted, '--duration', '1500ms', '-c', '2', '--count', '40'];
   const { result } = interruptedAnswer(await interrupt(short, /Removing what was written/));
   expect((result.stress ?? result).cleanup).toMatchObject({ manifestsLeft: 0, complete: true });
+  expect(await holdings()).toEqual(before);
+});
+
+test('a reader that has seen enough ends it silently, and what was written is removed', async () => {
+  const argv = ['stress', '--workload', 'push', '--duration', '10m', '--format', 'ndjson', ...WRITES];
+  const run = await runShell(
+    `regops torture ${argv.join(' ')} --registry-url ${registry.url} --quiet | head -1; echo "\${PIPESTATUS[0]}"`,
+  );
+  expect(run).toMatchObject({ exitCode: 0, stderr: '' });
+  expect(run.stdout).toMatch(/^\{"type":"load".*\n0\n$/);
   expect(await holdings()).toEqual(before);
 });

@@ -213,6 +213,7 @@ describe('usage errors', () => {
     [['--size', '1', '--size', '2'], 'flag --size can only be specified once'],
     [['--cert-file', 'x'], '--key-file'],
     [['--json', '--format', 'table'], '--format and --json cannot be used together'],
+    [['--key-file', 'a.pem'], '--key-file needs --cert-file'],
     [['--retries', 'x'], '--retries: Expected an integer'],
   ])('%o', async (argv, message) => {
     const run = await probe(argv);
@@ -405,6 +406,19 @@ describe('--output', () => {
     expect(run.stderr).toContain(folder('directory'));
     const text = await probe(['-o', folder('directory')], { body });
     expect(text).toMatchObject({ exitCode: 73, stdout: 'long\n\nin short\n' });
+  });
+
+  test.each(['--output', '--log-file'])('%s without a name is refused before the work', async (flag) => {
+    let worked = false;
+    const run = await probe([flag, ''], {
+      body: async () => {
+        worked = true;
+        return body();
+      },
+    });
+    expect(run).toMatchObject({ exitCode: 64, stdout: '' });
+    expect(run.stderr).toContain(`${flag}: the name of the file is empty`);
+    expect(worked).toBe(false);
   });
 
   test('takes the error as well', async () => {

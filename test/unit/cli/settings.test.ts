@@ -107,6 +107,9 @@ describe('keys', () => {
     'profiles..timeout',
     'profiles.a b.timeout',
     'profiles.__proto__.x.y',
+    'profiles.__proto__.timeout',
+    'profiles.constructor.timeout',
+    'profiles.prototype.timeout',
     `profiles.${'x'.repeat(65)}.timeout`,
   ])('%j is none', (text) => {
     expect(() => readSettingKey(text)).toThrow('is not a setting');
@@ -119,7 +122,9 @@ describe('keys', () => {
 
   test('read and write are each other’s opposite', () => {
     const word = fc.stringMatching(/^[a-z][a-z-]{0,20}$/);
-    const name = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/);
+    const name = fc
+      .stringMatching(/^[A-Za-z0-9_-]{1,64}$/)
+      .filter((text) => !['__proto__', 'prototype', 'constructor'].includes(text));
     fc.assert(
       fc.property(word, fc.option(name, { nil: undefined }), (flag, profile) => {
         const key = { flag, ...(profile === undefined ? {} : { profile }) };

@@ -64,3 +64,13 @@ test('after stop, signals and the grace period are no longer ours', () => {
   expect(source.listenerCount('SIGINT') + source.listenerCount('SIGTERM')).toBe(0);
   expect(vi.getTimerCount()).toBe(0);
 });
+
+test('work that nobody reads is aborted without a signal, and left before five seconds are over', () => {
+  const { heard, signals } = watch();
+  signals.abandon(() => heard.push('left'));
+  expect(signals.signal.reason).toMatchObject({ code: 'INTERRUPTED' });
+  expect(signals.received).toBeUndefined();
+  signals.abandon(() => heard.push('left again'));
+  vi.advanceTimersByTime(4900);
+  expect(heard).toEqual(['left']);
+});

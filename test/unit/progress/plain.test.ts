@@ -58,6 +58,14 @@ test('says no percentage while a size is unknown', async () => {
   progress.close();
 });
 
+test('of work that moves no bytes it tells none', async () => {
+  const { stream, clock, progress } = await plain();
+  progress.task('curl on debian:12');
+  await clock.advance(10_000);
+  expect(stream.lines()).toEqual(['1 in progress']);
+  progress.close();
+});
+
 test('bytes that a retry takes back are not counted twice', async () => {
   const { stream, clock, progress } = await plain();
   const task = progress.task('layer', 4 * MIB);

@@ -47,7 +47,7 @@ test('the line says what is wrong, then the summary, then the perfdata', () => {
 });
 
 test('without a summary it says how much was checked', () => {
-  expect(renderNagios({ checks: [check('pass')] }, 'a b').line).toBe('A B OK - 1 checks\n');
+  expect(renderNagios({ checks: [check('pass')] }, 'a b').line).toBe('A B OK - 1 check\n');
 });
 
 test('whatever the text, it is one line with at most one pipe, of bounded length', () => {

@@ -173,7 +173,7 @@ describe('a check', () => {
     );
     expect(renderNagios(report, 'inspect')).toEqual({
       state: 'OK',
-      line: "INSPECT OK - 1 checks | 'blobs_checked'=5;;;0 'problems'=0;0;0;0 'read_bytes'=1024B;;;0\n",
+      line: "INSPECT OK - 1 check | 'blobs_checked'=5;;;0 'problems'=0;0;0;0 'read_bytes'=1024B;;;0\n",
     });
   });
 
