@@ -141,7 +141,10 @@ describe('a registry that lies is found out', () => {
 /** Whether what was found comes true again: a lie that is told now and then takes more rounds, or more company. */
 async function comesTrueAgain(repro: string, registry: Registry): Promise<boolean> {
   const argv = [repro, '--registry-url', registry.url, '--yes-write', '--gc-hook', 'true', '--json'];
-  for (const [times, company] of [2, 20, 100].flatMap((some) => [[some, 2] as const, [some, 14] as const])) {
+  for (const [times, company] of [2, 20, 100, 300].flatMap((some) => [
+    [some, 2] as const,
+    [some, 14] as const,
+  ])) {
     const more = ['--times', String(times), '--company', String(company)];
     const { result } = (await runCommand('torture replay', [...argv, ...more])).json();
     if (result.reproduced > 0) return true;

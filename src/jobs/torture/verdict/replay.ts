@@ -218,7 +218,7 @@ class Stage {
       };
       const cast = new Cast(this.#repro, `${this.#given.runId} r${round}`, equipment, sites);
       for (const act of prepare) if (!signal.aborted) await cast.perform(act, this.#context);
-      const leave = cast.invite(this.#company);
+      const leave = await cast.invite(this.#company);
       try {
         await inOrder(steps, {
           perform: async (step) => {
@@ -364,16 +364,18 @@ class Cast {
 
   /**
    * Clients that upload, push to tags of their own, read and list in the first repository: they are recorded and
-   * judged as well. Gives what ends that.
+   * judged as well. They are there once each has had a turn: while all do the same at the same time they are a
+   * company of one. Gives what ends that.
    */
-  invite(count: number): () => Promise<void> {
+  async invite(count: number): Promise<() => Promise<void>> {
     const { signal } = this.#equipment;
     const first = 1 + Math.max(...this.#acts.map(({ client }) => client));
     let over = false;
+    const arrivals: Promise<void>[] = [];
     const guests = Array.from({ length: count }, async (_, at) => {
       const client = this.#clientOf({ client: first + at, kind: 'list-tags' });
-      for (let turn = 0; !over && !signal.aborted; turn++) {
-        const tag = `company-${at}-${turn % COMPANY_TAGS}`;
+      const turn = async (number: number): Promise<void> => {
+        const tag = `company-${at}-${number % COMPANY_TAGS}`;
         const blob = client.freshBlob();
         await client.putBlob(blob);
         blob.release();
@@ -381,8 +383,13 @@ class Cast {
         await client.getManifest(tag);
         await client.listTags();
         await client.pause(COMPANY_PAUSE_MS);
-      }
+      };
+      const arrival = turn(0);
+      arrivals.push(arrival);
+      await arrival;
+      for (let number = 1; !over && !signal.aborted; number++) await turn(number);
     });
+    await Promise.allSettled(arrivals);
     return async () => {
       over = true;
       await Promise.all(guests);
