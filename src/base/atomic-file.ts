@@ -7,6 +7,25 @@ import { makeFolder } from './make-folder.ts';
 /** What the shell has opened for us, by its names. */
 const OPEN_ALREADY = /^\/(?:dev|dev\/fd|proc\/self\/fd)\/(\d{1,9}|stdout|stderr)$/;
 
+/** Where what goes to a file is written before it is whole. */
+export interface WritingPlace {
+  /** The file, behind the links that lead to it. */
+  readonly target: string;
+  /** A new file beside it, to be renamed; undefined where the target is none (a pipe, `/dev/null`) and must stay what it is. */
+  readonly temporary: string | undefined;
+}
+
+/** Finds that place; missing folders are made (0700). Throws what the system says. */
+export async function writingPlace(path: string): Promise<WritingPlace> {
+  const target = await realpath(path).catch(() => path);
+  const present = await stat(target).catch(() => undefined);
+  if (present && !present.isFile() && !present.isDirectory()) return { target, temporary: undefined };
+  const folder = dirname(target);
+  await makeFolder(folder);
+  const temporary = join(folder, `.regops-${process.pid}-${randomBytes(6).toString('hex')}.tmp`);
+  return { target, temporary };
+}
+
 /**
  * Writes a file so that a reader sees the old content or the new, never a part: a temporary file of our
  * own name in the same folder, flushed, then renamed. Missing folders are made (0700). A link is followed,
@@ -20,20 +39,16 @@ export async function writeFileAtomically(
   content: string | Uint8Array,
   mode = 0o644,
 ): Promise<void> {
-  const target = await realpath(path).catch(() => path);
-  const present = await stat(target).catch(() => undefined);
   const [, name] = OPEN_ALREADY.exec(path) ?? [];
-  if (name !== undefined && present?.isFile()) {
+  if (name !== undefined && (await stat(path).catch(() => undefined))?.isFile()) {
     writeFileSync(name === 'stdout' ? 1 : name === 'stderr' ? 2 : Number(name), content);
     return;
   }
-  if (present && !present.isFile() && !present.isDirectory()) {
+  const { target, temporary } = await writingPlace(path);
+  if (temporary === undefined) {
     await writeFile(target, content);
     return;
   }
-  const folder = dirname(target);
-  await makeFolder(folder);
-  const temporary = join(folder, `.regops-${process.pid}-${randomBytes(6).toString('hex')}.tmp`);
   try {
     const file = await open(temporary, 'wx', mode);
     try {

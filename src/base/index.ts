@@ -2,7 +2,6 @@
  * base: words every other room may use: errors, time, bounded concurrency, sizes and durations,
  * redaction, escaping, atomic files. It knows nothing of registries and imports no other room.
  */
-
 export * from './atomic-file.ts';
 export * from './backoff.ts';
 export * from './chunk-memory.ts';

@@ -51,6 +51,11 @@ export function formatPlatform(platform: Platform): string {
   return `${[platform.os, platform.architecture, platform.variant].filter(Boolean).join('/')}${version}`;
 }
 
+/** The platforms that entries of an index name, each once, as {@link formatPlatform} writes them. */
+export function platformsOf(entries: readonly { readonly platform?: Platform | undefined }[]): string[] {
+  return [...new Set(entries.flatMap(({ platform }) => (platform ? [formatPlatform(platform)] : [])))];
+}
+
 /** The platform containers of this machine use: Linux, whatever the host is. */
 export function hostPlatform(): Platform {
   // Node says ppc64 for both byte orders; images know the little one by a name of its own.

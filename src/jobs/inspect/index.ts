@@ -19,6 +19,7 @@ import {
   type Manifest,
   manifestSelector,
   type Platform,
+  platformsOf,
   withDefaultTag,
 } from '../../oci/index.ts';
 import { collect, getManifest, listReferrers, listRepositories, listTags } from '../../registry/index.ts';
@@ -140,11 +141,9 @@ async function choosePlatform(
   if (platform === undefined || manifest.kind === 'image') return { manifest };
   const entry = entryFor(manifest, platform);
   if (!entry || (await isAbsent(content, entry, signal))) {
-    const offered = manifest.document.manifests.flatMap((one) =>
-      one.platform ? [formatPlatform(one.platform)] : [],
-    );
+    const offered = platformsOf(manifest.document.manifests);
     throw new RegopsError('PLATFORM_NOT_FOUND', `${name} has no ${formatPlatform(platform)}`, {
-      hints: [`Its platforms: ${escapeText([...new Set(offered)].join(', ')) || 'none'}.`],
+      hints: [`Its platforms: ${escapeText(offered.join(', ')) || 'none'}.`],
     });
   }
   const chosen = await content.manifest(entry, signal);

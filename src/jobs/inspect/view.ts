@@ -13,6 +13,7 @@ import {
   parseImageConfig,
   platformMatches,
   platformOfConfig,
+  platformsOf,
 } from '../../oci/index.ts';
 import { problemOf } from './check.ts';
 import type { Content } from './content.ts';
@@ -173,13 +174,9 @@ async function viewIndex(
 ): Promise<IndexView> {
   const { document } = manifest;
   if (options.keep === 'config') {
-    const platforms = document.manifests.flatMap(({ platform }) =>
-      platform ? [formatPlatform(platform)] : [],
-    );
+    const platforms = platformsOf(document.manifests);
     throw new RegopsError('USAGE', `${manifest.digest} is an index, which has no configuration of its own`, {
-      hints: [
-        `Choose an image with --platform: ${escapeText([...new Set(platforms)].join(', ')) || 'none'}.`,
-      ],
+      hints: [`Choose an image with --platform: ${escapeText(platforms.join(', ')) || 'none'}.`],
     });
   }
   const manifests: IndexEntryView[] = [];

@@ -17,6 +17,7 @@ import {
   type Platform,
   parseImageConfig,
   platformMatches,
+  platformsOf,
 } from '../../oci/index.ts';
 import { collect, getManifest, listTags, type RegistryClient, readBlob } from '../../registry/index.ts';
 import { readSnapshotLabels, type SnapshotFacts } from './labels.ts';
@@ -86,11 +87,11 @@ async function imageOf(
     ? images.find(({ platform }) => platform && platformMatches(wanted, platform))
     : images[0];
   if (wanted && !entry && images.length > 0) {
-    const offered = images.flatMap(({ platform }) => (platform ? [formatPlatform(platform)] : []));
+    const offered = platformsOf(images).slice(0, 20);
     throw new RegopsError(
       'PLATFORM_NOT_FOUND',
       `index ${index.digest} in ${repository} has no ${formatPlatform(wanted)}`,
-      { hints: [`Its platforms: ${escapeText([...new Set(offered)].slice(0, 20).join(', ')) || 'none'}.`] },
+      { hints: [`Its platforms: ${escapeText(offered.join(', ')) || 'none'}.`] },
     );
   }
   const found = entry && (await getManifest(client, repository, entry.digest, signal));

@@ -1,9 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createWriteStream, type WriteStream } from 'node:fs';
-import { realpath, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { makeFolder, messageOf, RegopsError } from '../../../base/index.ts';
+import { rename, rm } from 'node:fs/promises';
+import { messageOf, RegopsError, writingPlace } from '../../../base/index.ts';
 import { HistoryEncoder, type HistoryHeader } from '../../../history/index.ts';
 import type { HistorySink } from './record.ts';
 
@@ -31,13 +29,8 @@ export class HistoryFile implements HistorySink {
   /** Begins a file with its first line. Throws OUTPUT_FAILED. */
   static async create(path: string, header: HistoryHeader): Promise<HistoryFile> {
     try {
-      const target = await realpath(path).catch(() => path);
-      const present = await stat(path).catch(() => undefined);
-      const folder = dirname(target);
-      const isFile = present === undefined || present.isFile() || present.isDirectory();
-      if (isFile) await makeFolder(folder);
-      const name = `.regops-${process.pid}-${randomBytes(6).toString('hex')}.tmp`;
-      const file = isFile ? new HistoryFile(target, join(folder, name)) : new HistoryFile(path, undefined);
+      const { target, temporary } = await writingPlace(path);
+      const file = new HistoryFile(target, temporary);
       await once(file.#stream, 'open');
       file.write(file.encoder.header(header));
       return file;
